@@ -26,11 +26,15 @@ class Register:
         self._next, self._last = free
         self._unregistered_left = unregistered_limit
         self._new: list[Equipment] = []
+        #: Counts replacements of equipment already known, so that what was remembered about it can be dropped.
+        self.revision = 0
         for one in equipment:
             self.add(one)
 
     def add(self, one: Equipment) -> None:
         """Take in or replace one equipment; its number stays what it was first."""
+        if one.equipment_id in self.by_id:
+            self.revision += 1
         self.by_id[one.equipment_id] = one
         self.by_number[one.number] = one
         if not one.registered:
