@@ -1,0 +1,150 @@
+"""History that comes late: it changes nothing of the present, but is searched for entrapments (protocol §7)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.detectors.book import Book
+from monitor.detectors.fleet import Fleet
+from monitor.detectors.judge import Judge
+from monitor.detectors.lane import Lane, Sample
+from monitor.detectors.order import Row
+from monitor.detectors.rules import ENTRAPMENTS, INDEX
+from monitor.domain.fault import FaultChange, FaultKind, FaultState
+
+#: History is searched this long after the last of it came.
+SETTLE_MS = 5000
+#: Late samples of one equipment held for a search; more are searched in pieces.
+HELD = 20_000
+#: Gaps of one equipment whose state before them is remembered.
+GAPS = 4
+#: An entrapment that began this close to a known one is that one.
+SAME_MS = 120_000
+
+
+@dataclass(slots=True)
+class Pieces:
+    """Late samples of one row and when they are to be searched."""
+
+    due: int = 0
+    samples: list[Row] = field(default_factory=list)
+
+
+class Backlog:
+    """Late samples by row, and the states before gaps into which they belong."""
+
+    def __init__(self, fleet: Fleet, book: Book, names: dict[int, str]) -> None:
+        self._fleet = fleet
+        self._book = book
+        self._names = names
+        self.held: dict[int, Pieces] = {}
+        #: (device time before the gap, after it, float columns with delays, flag columns)
+        self._gaps: dict[int, deque[tuple[float, float, list[float], list[bool]]]] = {}
+
+    def before_gap(self, row: int, lane: Lane, dev_after: float) -> None:
+        """Remember the state before a gap that late samples may fill."""
+        keep = self._fleet.floats[row].copy(), self._fleet.flags[row].copy()
+        self._fleet.store_one(row, lane)
+        state = self._fleet.floats[row].tolist(), self._fleet.flags[row].tolist()
+        self._fleet.floats[row], self._fleet.flags[row] = keep
+        self._gaps.setdefault(row, deque(maxlen=GAPS)).append((lane.dev, dev_after, *state))
+
+    def add(self, row: int, sample: Row) -> None:
+        """Hold one late sample."""
+        pieces = self.held.setdefault(row, Pieces())
+        pieces.samples.append(sample)
+        pieces.due = sample.recv + (SETTLE_MS if len(pieces.samples) < HELD else 0)
+
+    def due(self, row: int) -> int | None:
+        """When the row's history is to be searched."""
+        pieces = self.held.get(row)
+        return pieces.due if pieces else None
+
+    def search(self, row: int, lane: Lane, at: int) -> None:
+        """Search the row's history; an entrapment not known yet is told at `at`, with its clearing if it is over.
+
+        One that no way out is seen of, neither in the history nor since, is open from now on in `lane`, the present.
+        """
+        samples = sorted(self.held.pop(row).samples, key=lambda s: (s.ts, s.seq))
+        past, due = self._fork(row, lane, samples[0].ts + lane.jump), self._fleet.due[row]
+        told = Book()
+        judge = Judge(self._fleet, told, self._names)
+        seen: tuple[int, int] | None = None
+        for sample in samples:
+            if (sample.ts, sample.seq) != seen and not sample.ts + past.jump < past.dev:
+                seen = (sample.ts, sample.seq)
+                judge.sample(row, past, _own_time(sample, past))
+        self._fleet.due[row] = due
+        last_dev = samples[-1].ts + lane.jump
+        open_line: FaultChange | None = None
+        for line in told.take():
+            if line.kind is not FaultKind.ENTRAPMENT:
+                continue
+            if line.state is FaultState.RAISED:
+                open_line = None if self._known(row, line.since_ms, at) else line
+            elif open_line is not None:
+                self._tell(row, open_line, at, over=True)
+                open_line = None
+        if open_line is not None:
+            over = bool(lane.way_open >= last_dev)
+            self._tell(row, open_line, at, over=over)
+            if not over:
+                i = INDEX[open_line.evidence["source"]]
+                lane.active[i] = lane.told[i] = True
+                lane.since[i] = past.since[i]
+
+    def _fork(self, row: int, lane: Lane, first_dev: float) -> Lane:
+        """The state before the gap that the history belongs into, or a blank one."""
+        floats, flags = self._fleet.floats[row].copy(), self._fleet.flags[row].copy()
+        found = [g for g in self._gaps.get(row, ()) if g[0] <= first_dev <= g[1]]
+        if found:
+            self._fleet.floats[row], self._fleet.flags[row] = found[-1][2:]
+        else:
+            self._fleet.blank(row)
+        past = self._fleet.load_one(row)
+        self._fleet.floats[row], self._fleet.flags[row] = floats, flags
+        past.jump, past.offset, past.offset_since = lane.jump, lane.offset, lane.offset_since
+        past.told = [flag and i in ENTRAPMENTS for i, flag in enumerate(past.told)]
+        return past
+
+    def _known(self, row: int, since_ms: int, at: int) -> bool:
+        for known_since, cleared in self._book.entrapments.get(row, ()):
+            assert known_since is not None
+            if known_since - SAME_MS <= since_ms <= (at if cleared is None else min(cleared, known_since + SAME_MS)):
+                return True
+        return False
+
+    def _tell(self, row: int, line: FaultChange, at: int, *, over: bool) -> None:
+        name, source = self._names[row], line.evidence["source"]
+        evidence = {**line.evidence, "history": True, "happened_at": line.at_ms}
+        if (row, FaultKind.ENTRAPMENT) in self._book.open:
+            return  # people are already on their way to this lift
+        self._book.raise_(row, name, line.kind, source, at, line.since_ms, evidence)
+        if over:
+            self._book.release(row, name, line.kind, source, at, {"history": True})
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {
+            "held": [[row, p.due, [list(s) for s in p.samples]] for row, p in self.held.items()],
+            "gaps": [[row, [list(g) for g in gaps]] for row, gaps in self._gaps.items()],
+        }
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Take back what `dump` gave."""
+        self.held = {row: Pieces(due, [Row(*s) for s in samples]) for row, due, samples in plain["held"]}
+        self._gaps = {row: deque((tuple(g) for g in gaps), maxlen=GAPS) for row, gaps in plain["gaps"]}
+
+
+def _own_time(sample: Row, past: Lane) -> Sample:
+    """A late sample as if it had come in time."""
+    x = Sample()
+    offset = past.offset if past.offset == past.offset else 0.0
+    x.recv = x.now = sample.ts + past.jump + offset
+    x.ts, x.seq, x.mode, x.mv, x.direction = sample.ts, sample.seq, sample.mode, sample.mv, sample.direction
+    x.zone, x.floor, x.closed, x.passenger = sample.zone, sample.floor, sample.closed, sample.passenger
+    x.speed, x.pos = sample.speed, sample.pos
+    return x
+

@@ -1,0 +1,172 @@
+"""Judging lanes: one more sample, or one more instant without a sample. Columns and single rows take the same path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detectors import derive
+from monitor.detectors.book import Book
+from monitor.detectors.fleet import Fleet
+from monitor.detectors.lane import COLUMNS, NUMBERS, Lane, Ops, Sample
+from monitor.detectors.latch import evaluate, judge_silence, restart_delays, silence_due
+from monitor.detectors.order import admit, applied_offset
+from monitor.detectors.rules import RULES, SILENCE
+from monitor.domain.fault import FaultKind
+
+INF = float("inf")
+_BELIEVED_FIELDS = ("mode", "mv", "direction", "zone", "floor", "closed", "passenger", "speed", "pos")
+
+
+class Judge:
+    """Runs the rules over lanes and writes what changes into the book."""
+
+    def __init__(self, fleet: Fleet, book: Book, names: dict[int, str]) -> None:
+        self.fleet = fleet
+        self.book = book
+        self._names = names
+
+    def samples(self, rows: NDArray[np.intp], x: Sample) -> tuple[NDArray[Any], NDArray[Any]]:
+        """One sample for each of `rows`, each following directly the one before it; stores the rows.
+
+        Returns the corrected times (ms) of the samples, and where they were old news.
+        """
+        lane = self.fleet.load(rows)
+        th = self.fleet.thresholds(lane.limits_set)
+        ended = lane.fire_dev <= x.ts + lane.jump
+        if ended.any():
+            part = np.flatnonzero(ended)
+            self._run_out(rows[part], x, part)
+            lane = self.fleet.load(rows)
+        told = list(lane.told)
+        changed = _take(lane, x, th, COLUMNS)
+        self._finish(rows, lane, told, changed, x.now, th)
+        return x.dev + applied_offset(lane.offset, lane.offset_since, x.recv, COLUMNS), x.fresh
+
+    def _run_out(self, rows: NDArray[np.intp], x: Sample, part: NDArray[np.intp]) -> None:
+        """Delays that ran out before the next sample, while the last one was believed; told only if told when over."""
+        lane = self.fleet.load(rows)
+        th = self.fleet.thresholds(lane.limits_set)
+        told = list(lane.told)
+        t = np.minimum(x.ts[part] + lane.jump, _belief_end(lane, th, COLUMNS))
+        changed = evaluate(lane, t, x.now[part], th, COLUMNS, tell=np.False_, believed=np.True_)
+        self._finish(rows, lane, told, changed, x.now[part], th)
+
+    def instants(self, rows: NDArray[np.intp], at: NDArray[np.float64]) -> None:
+        """No sample, but something is due: `at`, receiver's clock, ms, for each row."""
+        lane = self.fleet.load(rows)
+        th = self.fleet.thresholds(lane.limits_set)
+        told = list(lane.told)
+        changed = _let_pass(lane, at, th, COLUMNS)
+        self._finish(rows, lane, told, changed, at, th)
+
+    def _finish(
+        self, rows: NDArray[np.intp], lane: Lane, told: list[Any], changed: Any, now: NDArray[np.float64], th: Any
+    ) -> None:
+        due = _due(lane, now, th, COLUMNS)
+        self.fleet.due[rows] = np.where(due == due, due, INF)
+        self.fleet.store(rows, lane)
+        if np.any(changed):
+            for i in np.flatnonzero(np.broadcast_to(changed, rows.shape)):
+                row = int(rows[i])
+                one = self.fleet.load_one(row)
+                self.tell(row, one, [bool(np.broadcast_to(was, rows.shape)[i]) for was in told], int(now[i]))
+
+    def sample(self, row: int, lane: Lane, x: Sample) -> None:
+        """One sample of one row; the lane is the caller's to store."""
+        th = self.fleet.thresholds(lane.limits_set)
+        if lane.fire_dev <= x.ts + lane.jump:
+            told = list(lane.told)
+            t = min(x.ts + lane.jump, _belief_end(lane, th, NUMBERS))
+            if evaluate(lane, t, x.now, th, NUMBERS, tell=False, believed=True):
+                self.tell(row, lane, told, int(x.now))
+        told = list(lane.told)
+        if _take(lane, x, th, NUMBERS):
+            self.tell(row, lane, told, int(x.now))
+        self.fleet.due[row] = self.due(lane, x.now)
+
+    def instant(self, row: int, lane: Lane, at: float) -> None:
+        """Judge one row at `at` (receiver's clock, ms) without a sample."""
+        th = self.fleet.thresholds(lane.limits_set)
+        told = list(lane.told)
+        if _let_pass(lane, at, th, NUMBERS):
+            self.tell(row, lane, told, int(at))
+        self.fleet.due[row] = self.due(lane, at)
+
+    def silence(self, row: int, lane: Lane, now: float) -> None:
+        """Judge only the rules about silence of one row."""
+        told = list(lane.told)
+        if judge_silence(lane, now, self.fleet.thresholds(lane.limits_set), NUMBERS):
+            self.tell(row, lane, told, int(now))
+
+    def due(self, lane: Lane, now: float) -> float:
+        """When something is due next for one row, receiver's clock, not before `now`."""
+        due = _due(lane, now, self.fleet.thresholds(lane.limits_set), NUMBERS)
+        return float(due) if due == due else INF
+
+    def silence_due(self, lane: Lane) -> float:
+        """When a rule about silence is due next for one row."""
+        due = silence_due(lane, self.fleet.thresholds(lane.limits_set), NUMBERS)
+        return float(due) if due == due else INF
+
+    def tell(self, row: int, lane: Lane, told: list[Any], at: int) -> None:
+        """Write what is told now and was not, or the reverse, into the book."""
+        offset = applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS)
+        name = self._names[row]
+        for i, rule in enumerate(RULES):
+            if lane.told[i] and not told[i]:
+                since = lane.since[i] if lane.since[i] == lane.since[i] else lane.dev
+                self.book.raise_(row, name, rule.kind, rule.name, at, round(since + offset), evidence(lane))
+            elif told[i] and not lane.told[i]:
+                self.book.release(row, name, rule.kind, rule.name, at, evidence(lane))
+        for i, (kind, _) in enumerate(SILENCE, start=len(RULES)):
+            if lane.told[i] and not told[i]:
+                silent = _silent_since(lane, kind)
+                self.book.raise_(row, name, kind, kind.value, at, silent, evidence(lane))
+            elif told[i] and not lane.told[i]:
+                self.book.release(row, name, kind, kind.value, at, {})
+
+
+def _silent_since(lane: Lane, kind: FaultKind) -> int:
+    """Receiver's clock: since when there is silence."""
+    lost = kind is FaultKind.OFFLINE and lane.link_lost == lane.link_lost
+    return round(lane.link_lost if lost else lane.contact)
+
+
+def _take(s: Lane, x: Sample, th: Any, o: Ops) -> Any:
+    admit(s, x, th, o)
+    restart_delays(s, x.proven ^ True, o)
+    derive.take(s, x, th, o)
+    return evaluate(s, x.dev, x.now, th, o, tell=x.fresh, believed=True)
+
+
+def _let_pass(s: Lane, at: Any, th: Any, o: Ops) -> Any:
+    t = s.dev + (at - s.last_recv)
+    return evaluate(s, t, at, th, o, tell=s.fresh, believed=t <= _belief_end(s, th, o))
+
+
+def _belief_end(s: Lane, th: Any, o: Ops) -> Any:
+    return o.where(s.on_changes, INF, s.dev + th.belief_ms)
+
+
+def _due(s: Lane, now: Any, th: Any, o: Ops) -> Any:
+    due = o.minimum(s.last_recv + (s.fire_dev - s.dev), silence_due(s, th, o))
+    return o.where(due < now, now, due)
+
+
+def evidence(lane: Lane) -> dict[str, Any]:
+    """What was seen when a fault changed: the believed sample, for people to check. Unknown is None."""
+    seen: dict[str, Any] = {}
+    for name in _BELIEVED_FIELDS:
+        value = float(getattr(lane, name))
+        unknown = value != value or (name not in ("floor", "speed", "pos") and value < 0)
+        seen[name] = None if unknown else round(value, 3) if name in ("speed", "pos") else int(value)
+    known = lane.last_ts == lane.last_ts
+    return {
+        "seen": seen,
+        "ts": int(lane.last_ts) if known else None,
+        "seq": int(lane.last_seq) if known else None,
+        "fresh": bool(lane.fresh),
+    }

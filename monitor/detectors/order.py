@@ -1,0 +1,149 @@
+"""The order of samples: what is new, what comes twice, what is late, and whether a device's clock was set."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detectors.lane import SEEN_BITS, Lane, Ops, Sample
+from monitor.domain.reading import FLOOR_UNKNOWN, SEQ_NONE
+
+NAN = float("nan")
+#: A sample received up to this long after a newer one is put in its place (protocol §7).
+WAIT_MS = 3000
+#: A terminal sends a sample at least this often (protocol §2).
+IDLE_MS = 10_000.0
+#: A jump of the clock is more than the cadence or the receiver's clock can explain by this much.
+JUMP_MS = 5000.0
+#: So many numbers may be missing between two samples of one run of `seq`.
+LOST_MAX = 120
+#: Drift of a device's clock that the offset estimate follows, ms per ms.
+LEAK = 1e-4
+#: A clock further off than this is corrected.
+OFFSET_MS = 2000.0
+#: A device that seems behind may only be slow: believed after this long.
+OFFSET_TRUST_MS = 60_000.0
+
+
+class Place(StrEnum):
+    """Where a sample belongs, seen from the last judged one."""
+
+    NEXT = "next"  # follows directly: nothing can be missing in between
+    LATER = "later"  # newer, with something missing in between
+    CLOCK_SET = "clock_set"  # `ts` jumped while `seq` counted on
+    SAME = "same"  # the very same sample
+    EARLIER = "earlier"
+
+
+class Row(NamedTuple):
+    """One sample as numbers; `index` is its place in the batch's readings."""
+
+    recv: int
+    ts: int
+    seq: int
+    mode: int
+    mv: int
+    direction: int
+    zone: int
+    floor: float
+    closed: int
+    passenger: int
+    speed: float
+    pos: float
+
+
+def rows_of(readings: NDArray[np.void]) -> list[Row]:
+    """READING rows as numbers."""
+    floor = readings["car_position"].astype(np.float64)
+    floor[readings["car_position"] == FLOOR_UNKNOWN] = NAN
+    columns = (
+        effective_ts(readings), readings["seq"], readings["service_mode"], readings["car_status"],
+        readings["car_direction"], readings["door_zone"], floor, readings["door_closed"], readings["passenger"],
+        readings["speed_mps"], readings["position_m"],
+    )
+    lists = [readings["received_ms"].tolist()] + [c.tolist() for c in columns]
+    return [Row(*values) for values in zip(*lists, strict=True)]
+
+
+def effective_ts(readings: NDArray[np.void]) -> NDArray[np.int64]:
+    """The device's clock, or the receiver's where the device's is broken (the decoder put that into `time_ms`)."""
+    return np.asarray(readings["time_ms"])
+
+
+def place(s: Lane, row: Row) -> Place:
+    """Place of a sample after the last judged one of its equipment."""
+    if not s.known:
+        return Place.LATER
+    counts = row.seq != SEQ_NONE and s.last_seq != SEQ_NONE
+    step = row.seq - s.last_seq
+    apart = row.ts - s.last_ts
+    if apart == 0 and step == 0:
+        return Place.SAME
+    if not counts:
+        return Place.LATER if apart > 0 else Place.EARLIER
+    if step > 0:
+        return _counted_on(step, apart, row.recv - s.last_recv)
+    if apart > 0:
+        return Place.LATER  # the terminal started again
+    return Place.SAME if step > -SEEN_BITS and (int(s.seen) >> int(-step)) & 1 else Place.EARLIER
+
+
+def _counted_on(step: float, apart: float, elapsed: float) -> Place:
+    if apart < 0:
+        return Place.CLOCK_SET if step <= LOST_MAX else Place.EARLIER
+    # Neither the cadence nor the time that passed here explains the distance.
+    if apart > IDLE_MS * step + JUMP_MS and apart - elapsed > JUMP_MS + IDLE_MS:
+        return Place.CLOCK_SET if step <= LOST_MAX else Place.LATER
+    return Place.NEXT if step == 1 else Place.LATER
+
+
+def before(a: Row, b: Row, last_ts: float) -> bool:
+    """Whether `a` goes before `b`, both newer than what was judged up to `last_ts`."""
+    if a.seq != SEQ_NONE and b.seq != SEQ_NONE:
+        if (a.seq < b.seq) == (a.ts < b.ts) or a.ts == b.ts:
+            return a.seq < b.seq
+        # They disagree: the terminal started again (clocks are right), or its clock was set (numbers are).
+        if a.ts < last_ts or b.ts < last_ts:
+            return a.seq < b.seq
+    return a.ts < b.ts
+
+
+def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
+    """Give sample `x` its place on the device's continuous clock and update the clock estimate.
+
+    Sets `x.dev`, `x.proven`, `x.fresh`. `s.jump` already holds the correction for a clock that was set.
+    """
+    x.dev = x.ts + s.jump
+    step = o.where((x.seq >= 0) & (s.last_seq >= 0), x.seq - s.last_seq, 1.0)
+    apart = x.dev - s.dev
+    # As many samples as an idle terminal sends in that time: a change would have sent more.
+    idle = (apart <= th.belief_ms * step) & (step <= apart / IDLE_MS + 1)
+    x.proven = (apart <= th.belief_ms) | idle | s.on_changes
+    lag = x.recv - x.dev
+    leaked = s.offset + LEAK * (x.recv - s.last_recv)
+    s.offset = o.minimum(leaked, lag)
+    s.offset_since = o.where(s.offset_since == s.offset_since, s.offset_since, x.recv)
+    x.fresh = lag - s.offset <= th.belief_ms
+    runs = (step > 0) & (step < SEEN_BITS) & s.known
+    shift = o.where(runs, step, 0.0)
+    s.seen = o.where(runs, (s.seen % 2.0 ** (SEEN_BITS - shift)) * 2.0**shift + 1, 1.0)
+    s.last_ts, s.last_seq = x.ts, x.seq
+    s.contact = o.maximum(s.contact, x.recv)
+    s.link_lost = NAN
+
+
+def applied_offset(offset: Any, since: Any, recv: Any, o: Ops) -> Any:
+    """What is added to a device's time: nothing while its clock is about right or not yet known."""
+    ahead = offset < -OFFSET_MS
+    behind = (offset > OFFSET_MS) & (recv - since >= OFFSET_TRUST_MS)
+    return o.where(ahead | behind, offset, 0.0)
+
+
+def set_clock(s: Lane, row: Row, th: Any) -> None:
+    """The device's clock was set: its continuous clock goes on by what passed here, at most by what it counted."""
+    step = max(1.0, row.seq - s.last_seq)
+    elapsed = min(max(0.0, row.recv - s.last_recv), step * th.belief_ms)
+    s.jump = float(round(s.dev + elapsed - row.ts))

@@ -1,0 +1,164 @@
+"""A recorded stream through the live pipeline on a virtual clock (protocol §8)."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from monitor.detectors.engine import Engine, Outcome
+from monitor.domain.equipment import Equipment, EquipmentKind, Reports
+from monitor.domain.errors import UnreadableError
+from monitor.domain.fault import FaultChange
+from monitor.domain.register import Register
+from monitor.messages.decode import Decoded, Decoder, Inbound
+
+#: The clock goes on for so long after the last record.
+AFTER_MS = 300_000
+#: Records judged together; the result does not depend on it.
+BATCH = 4096
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One line of the registry in a stream's first line."""
+
+    equipment_id: str
+    division: str
+    kind: EquipmentKind
+    rescue_code: str | None = None
+    bottom_floor: int | None = None
+    top_floor: int | None = None
+    floor_height_m: float | None = None
+    rated_speed_mps: float | None = None
+    firm_id: str | None = None
+    limits: list[dict[str, Any]] = []
+    reports: Reports = Reports.SAMPLES
+    profile: str | None = None
+    overrides: dict[str, float] = {}
+
+    def equipment(self, number: int) -> Equipment:
+        """As the register knows it."""
+        fields = msgspec.structs.asdict(self)
+        return Equipment(number=number, **{**fields, "limits": tuple(self.limits)})
+
+
+class _Line(msgspec.Struct):
+    registry: list[Entry] | None = None
+    at: int | None = None
+    topic: str = ""
+    payload: msgspec.Raw = msgspec.Raw(b"")
+    retained: bool = False
+
+
+class Stream:
+    """A recorded stream: its registry, and its records in order of receipt."""
+
+    def __init__(self, path: Path) -> None:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        self._lines = content.splitlines()
+        self._decode = msgspec.json.Decoder(_Line).decode
+        self.registry: list[Equipment] = []
+        self._first = 0
+        for place, line in enumerate(self._lines):
+            if line.strip():
+                head = self._read(place)
+                if head.registry is not None:
+                    self.registry = [entry.equipment(n) for n, entry in enumerate(head.registry, start=1)]
+                    self._first = place + 1
+                break
+
+    def _read(self, place: int) -> _Line:
+        try:
+            return self._decode(self._lines[place])
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise UnreadableError("stream", f"line {place + 1}: {error}") from error
+
+    def batches(self, size: int = BATCH) -> Iterator[list[Inbound]]:
+        """The records in batches of `size`.
+
+        Raises:
+            UnreadableError: a line is no record, or goes back in time.
+        """
+        batch: list[Inbound] = []
+        last = -(2**62)
+        for place in range(self._first, len(self._lines)):
+            if not self._lines[place]:
+                continue
+            line = self._read(place)
+            if line.at is None or line.at < last:
+                raise UnreadableError("stream", f"line {place + 1}: `at` is missing or goes back")
+            last = line.at
+            batch.append(Inbound(line.topic, bytes(line.payload), line.at, line.retained))
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+class Replay:
+    """One run: the decoder and the engine of the live centre, driven by the stream's own clock."""
+
+    def __init__(self, registry: Sequence[Equipment]) -> None:
+        self._decoder = Decoder(Register(registry))
+        self._engine = Engine(registry)
+        self._held: list[FaultChange] = []
+
+    def batch(self, batch: Sequence[Inbound]) -> tuple[Decoded, Outcome]:
+        """Judge one batch as the live centre would."""
+        decoded = self._decoder.decode(batch)
+        self._engine.register(decoded.new_equipment)
+        outcome = self._engine.process(decoded, batch[-1].received_ms)
+        self._held += outcome.faults
+        return decoded, outcome
+
+    def lines(self, before_ms: float) -> list[FaultChange]:
+        """Changes told before that instant and not returned yet; later ones may still be joined by others."""
+        done = [line for line in self._held if line.at_ms < before_ms]
+        self._held = [line for line in self._held if line.at_ms >= before_ms]
+        return sorted(done, key=lambda line: (line.at_ms, line.number))
+
+    def finish(self, last_ms: int) -> Outcome:
+        """Let the clock go on after the last record."""
+        outcome = self._engine.tick(last_ms + AFTER_MS)
+        self._held += outcome.faults
+        return outcome
+
+
+class FaultLine(msgspec.Struct):
+    """One output line (protocol §8)."""
+
+    at: int
+    equipment_id: str
+    fault: str
+    change: str
+    since: int
+    evidence: dict[str, Any]
+
+
+def run(stream: Stream, size: int = BATCH) -> Iterator[FaultChange]:
+    """All changes of a stream, sorted by `at_ms`."""
+    replay = Replay(stream.registry)
+    last = None
+    for batch in stream.batches(size):
+        replay.batch(batch)
+        last = batch[-1].received_ms
+        yield from replay.lines(last)
+    if last is not None:
+        replay.finish(last)
+    yield from replay.lines(float("inf"))
+
+
+def encode(lines: Iterator[FaultChange]) -> Iterator[bytes]:
+    """Changes as JSON lines."""
+    encoder = msgspec.json.Encoder(order="deterministic")
+    for one in lines:
+        yield encoder.encode(
+            {"at": one.at_ms, "equipment_id": one.equipment_id, "fault": one.kind.value, "change": one.state.value,
+             "since": one.since_ms, "evidence": dict(one.evidence)}
+        ) + b"\n"
