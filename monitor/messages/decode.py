@@ -244,7 +244,7 @@ class Decoder:
         decoded: Decoded,
         message: Inbound,
         route: Route,
-        read: Callable[[dict[str, Any], Profile | None], records.Numbered[T]],
+        read: Callable[[dict[str, Any], Profile | None], list[records.Numbered[T]]],
     ) -> list[T]:
         """Everything a message says of its equipment.
 
@@ -254,7 +254,9 @@ class Decoder:
         the registry must not silence the other lifts of a gateway.
         """
         named = [(_named(route, one), one) for one in exact.read(message.payload)]
-        things = [(equipment_id, read(one, self._profile(equipment_id))) for equipment_id, one in named]
+        things = [
+            (equipment_id, thing) for equipment_id, one in named for thing in read(one, self._profile(equipment_id))
+        ]
         found: list[T] = []
         refused: UnreadableError | None = None
         for equipment_id, thing in things:
@@ -321,25 +323,27 @@ def _named(route: Route, one: dict[str, Any]) -> str:
 
 def _sample(
     struct: type[hot.Status], one: dict[str, Any], profile: Profile | None
-) -> records.Numbered[tuple[int, hot.Status]]:
+) -> list[records.Numbered[tuple[int, hot.Status]]]:
     read = records.convert(one if profile is None else profile.status(one), struct)
-    return lambda number: (number, read)
+    return [lambda number: (number, read)]
 
 
-def _event(received_ms: int, one: dict[str, Any], profile: Profile | None) -> records.Numbered[EventRecord]:
-    return records.event(one, received_ms, profile)
+def _event(received_ms: int, one: dict[str, Any], profile: Profile | None) -> list[records.Numbered[EventRecord]]:
+    return records.events(one, received_ms, profile)
 
 
-def _link(received_ms: int, retained: bool, one: dict[str, Any], _: Profile | None) -> records.Numbered[LinkRecord]:
-    return records.link(one, received_ms, retained=retained)
+def _link(
+    received_ms: int, retained: bool, one: dict[str, Any], _: Profile | None
+) -> list[records.Numbered[LinkRecord]]:
+    return [records.link(one, received_ms, retained=retained)]
 
 
-def _ride(received_ms: int, one: dict[str, Any], _: Profile | None) -> records.Numbered[RideRecord]:
-    return records.ride(one, received_ms)
+def _ride(received_ms: int, one: dict[str, Any], _: Profile | None) -> list[records.Numbered[RideRecord]]:
+    return [records.ride(one, received_ms)]
 
 
-def _measurement(received_ms: int, one: dict[str, Any], profile: Profile | None) -> records.Numbered[Measurement]:
-    return records.measurement(one, received_ms, profile)
+def _measurement(received_ms: int, one: dict[str, Any], profile: Profile | None) -> list[records.Numbered[Measurement]]:
+    return [records.measurement(one, received_ms, profile)]
 
 
 def _join(decoded: Decoded, parts: list[_Part]) -> None:

@@ -46,5 +46,7 @@ class Reason(StrEnum):
     TARGET = "target"
     #: The registry names a source profile that does not exist.
     PROFILE = "profile"
+    #: Not of a message: an entry of the journal that this version cannot read.
+    JOURNAL = "journal"
     #: A defect of ours; the message is kept for when it is mended.
     INTERNAL = "internal"

@@ -51,17 +51,21 @@ def time_of(ts: int, received_ms: int) -> int:
     return received_ms if is_broken(ts, received_ms) else ts
 
 
-def event(one: dict[str, Any], received_ms: int, profile: Profile | None) -> Numbered[EventRecord]:
-    """A coded fault, event or alarm (protocol §3)."""
-    if profile is not None:
-        one = profile.event(one)
-    sent = convert(one, Event)
-    found = kind_of(sent.code, sent.vendor_code)
-    if found is None:
-        raise UnreadableError(Reason.EVENT_CODE, "code 0 without vendor_code")
-    kind, vendor_code = found
-    mapped = profile.kind_of(sent.code, sent.vendor_code) if profile is not None else None
-    kind = mapped or kind
+def events(one: dict[str, Any], received_ms: int, profile: Profile | None) -> list[Numbered[EventRecord]]:
+    """A coded fault, event or alarm (protocol §3); what a profile reads may be several events, or none."""
+    if profile is None:
+        return [_coded(one, None, received_ms)]
+    return [_coded(coded.fields, coded.kind, received_ms) for coded in profile.events(one)]
+
+
+def _coded(fields: dict[str, Any], kind: FaultKind | None, received_ms: int) -> Numbered[EventRecord]:
+    sent = convert(fields, Event)
+    vendor_code = sent.vendor_code
+    if kind is None:
+        found = kind_of(sent.code, vendor_code)
+        if found is None:
+            raise UnreadableError(Reason.EVENT_CODE, "code 0 without vendor_code")
+        kind, vendor_code = found
     return partial(
         _event,
         received_ms=received_ms,

@@ -81,6 +81,13 @@ def _absent_row() -> NDArray[np.void]:
 _ABSENT = _absent_row()
 
 
+def absent_rows(size: int) -> NDArray[np.void]:
+    """READING rows in which every field that a sample may leave out is unknown, and everything else 0."""
+    rows = np.empty(size, READING)
+    rows[:] = _ABSENT
+    return rows
+
+
 class Table:
     """Status samples of one struct type as columns, before they belong to an equipment."""
 
@@ -107,8 +114,7 @@ class Table:
 
     def readings(self, numbers: NDArray[np.int64], received_ms: NDArray[np.int64]) -> NDArray[np.void]:
         """READING rows; `numbers` and `received_ms` as long as the table."""
-        rows = np.empty(self.size, READING)
-        rows[:] = _ABSENT
+        rows = absent_rows(self.size)
         for name, values in self.columns.items():
             rows[name] = _FITTED.get(name, _same)(values)
         rows["number"] = numbers
@@ -133,11 +139,8 @@ def _array(values: Iterable[Any], dtype: Any, size: int) -> NDArray[Any]:
 
 
 def _known(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_]
-    if values.dtype == np.float64:
-        known = ~np.isnan(values)
-    else:
-        known = values != (NO_FLOOR if name == "car_position" else -1)
+    absent = NO_FLOOR if name == "car_position" else -1
+    known: NDArray[np.bool_] = ~np.isnan(values) if values.dtype == np.float64 else values != absent
     return known
 
 
