@@ -134,6 +134,8 @@ class Commit:
 
     position: int
     journal: bytes
+    #: When it was judged, ms, receiver's clock: a sign of life, in a batch of nothing too. None: not said.
+    judged_ms: int | None = None
     new_equipment: tuple[Equipment, ...] = ()
     readings: NDArray[np.void] = field(default_factory=no_readings)
     measurements: tuple[Measurement, ...] = ()
