@@ -93,10 +93,8 @@ class Engine:
             others.setdefault(self._numbers[action.equipment_id or ""], []).append((order, action))
         events: list[EventRecord] = []
         if len(readings):
-            clean, groups = self._sort(readings, set(others))
-            for row, places in groups.items():
+            for row, places in self._waves(readings, keep, set(others)).items():
                 self._one_by_one(row, readings, keep, places, batch.sample_order, others.pop(row, []), events)
-            self._waves(readings, clean)
         for row, items in others.items():
             self._one_by_one(row, readings, keep, np.empty(0, np.intp), batch.sample_order, items, events)
         self._let_pass(now_ms)
@@ -130,57 +128,50 @@ class Engine:
 
     # -- columns -------------------------------------------------------------------------------------------------
 
-    def _sort(
-        self, readings: NDArray[np.void], touched: set[int]
-    ) -> tuple[NDArray[np.intp], dict[int, NDArray[np.intp]]]:
-        """Split samples into those that plainly follow each other (places, by row) and rows to be taken one by one."""
+    def _waves(
+        self, readings: NDArray[np.void], keep: NDArray[np.bool_], touched: set[int]
+    ) -> dict[int, NDArray[np.intp]]:
+        """Take the first sample of each row together, then the second of each, and so on while many rows have one.
+
+        Samples that plainly follow the last of their row are judged as columns, others one by one. Returns what is
+        left, as places by row: rows in `touched` (they have other inputs too) and the tails of long rows.
+        """
         numbers = readings["number"].astype(np.intp)
         self.fleet.grow(int(numbers.max()) + 1)
         by_row = np.argsort(numbers, kind="stable")
-        rows, seq = numbers[by_row], readings["seq"][by_row].astype(np.float64)
-        ts = effective_ts(readings)[by_row].astype(np.float64)
-        first = np.empty(len(rows), np.bool_)
-        first[0], first[1:] = True, rows[1:] != rows[:-1]
-        previous_seq, previous_ts = np.empty_like(seq), np.empty_like(ts)
-        previous_seq[1:], previous_ts[1:] = seq[:-1], ts[:-1]
-        previous_seq[first] = self.fleet.column("last_seq")[rows[first]]
-        previous_ts[first] = self.fleet.column("last_ts")[rows[first]]
-        apart = ts - previous_ts
-        plain = (seq == previous_seq + 1) & (seq > 0) & (apart >= 0) & (apart <= IDLE_MS + JUMP_MS)
-        odd = set(rows[~plain].tolist()) | touched
-        odd |= self._special()
-        if not odd:
-            return by_row, {}
-        lone = np.isin(rows, np.fromiter(odd, np.intp, len(odd)))
-        groups: dict[int, NDArray[np.intp]] = {}
-        starts = np.flatnonzero(first)
-        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
-            if lone[start]:
-                groups[int(rows[start])] = by_row[start:end]
-        return by_row[~lone], groups
-
-    def _waves(self, readings: NDArray[np.void], places: NDArray[np.intp]) -> None:
-        """Samples that plainly follow: the first of each row together, then the second of each, and so on."""
-        rows = readings["number"][places].astype(np.intp)
-        if not len(rows):
-            return
+        rows = numbers[by_row]
         starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])
         counts = np.diff(np.r_[starts, len(rows)])
         rank = np.arange(len(rows)) - np.repeat(starts, counts)
+        if touched:
+            rank[np.isin(rows, np.fromiter(touched, np.intp, len(touched)))] = len(rows)
         by_wave = np.argsort(rank, kind="stable")
-        widths = np.bincount(rank)
         edge = 0
-        for width in widths.tolist():
-            wave = by_wave[edge : edge + width]
+        for width in np.bincount(rank[rank < len(rows)]).tolist():
             if width < NARROW:
                 break
-            self._wave(readings, places[wave], rows[wave])
+            wave = by_wave[edge : edge + width]
+            self._wave(readings, keep, by_row[wave], rows[wave])
             edge += width
-        rest = np.sort(by_wave[edge:])
-        if len(rest):
-            self._narrow(readings, places[rest], rows[rest])
+        left = np.sort(by_wave[edge:])
+        cuts = np.flatnonzero(np.diff(rows[left])) + 1
+        return {int(rows[part[0]]): by_row[part] for part in np.split(left, cuts) if len(part)}
 
-    def _wave(self, readings: NDArray[np.void], places: NDArray[np.intp], rows: NDArray[np.intp]) -> None:
+    def _wave(
+        self, readings: NDArray[np.void], keep: NDArray[np.bool_], places: NDArray[np.intp], rows: NDArray[np.intp]
+    ) -> None:
+        seq, ts = readings["seq"][places], effective_ts(readings)[places]
+        apart = ts - self.fleet.column("last_ts")[rows]
+        plain = (seq == self.fleet.column("last_seq")[rows] + 1) & (seq > 0) & (apart >= 0)
+        plain &= (apart <= IDLE_MS + JUMP_MS) & (self.fleet.special[rows] ^ True)
+        for place, row in zip(places[~plain].tolist(), rows[~plain].tolist(), strict=True):
+            lane = self.fleet.load_one(row)
+            self._sample(row, lane, rows_of(readings[place : place + 1])[0], place, readings, keep)
+            self.fleet.store_one(row, lane)
+        if plain.any():
+            self._columns(readings, places[plain], rows[plain])
+
+    def _columns(self, readings: NDArray[np.void], places: NDArray[np.intp], rows: NDArray[np.intp]) -> None:
         x = _columns(readings[places])
         while True:
             due = self.fleet.due[rows]
@@ -190,20 +181,6 @@ class Engine:
             self._judge.instants(rows[late], due[late])
         times, _ = self._judge.samples(rows, x)
         readings["time_ms"][places] = times
-
-    def _narrow(self, readings: NDArray[np.void], places: NDArray[np.intp], rows: NDArray[np.intp]) -> None:
-        samples = rows_of(readings[places])
-        row, lane = -1, Lane()
-        for i, number in enumerate(rows.tolist()):
-            if number != row:
-                if row >= 0:
-                    self.fleet.store_one(row, lane)
-                row, lane = number, self.fleet.load_one(number)
-            sample = samples[i]
-            self._pass_one(row, lane, sample.recv)
-            self._intake.offer(row, lane, sample)
-            readings["time_ms"][places[i]] = self._time(lane, sample.ts)
-        self.fleet.store_one(row, lane)
 
     # -- one row, one input after the other ----------------------------------------------------------------------
 
@@ -325,28 +302,23 @@ class Engine:
         """The row's next instant: waiting samples stop the rules' own delays, a sample may be before them."""
         waits = self._intake.due(row)
         due = self._judge.due(lane, now) if waits is None else min(waits, self._judge.silence_due(lane))
-        others = (self._events.due(row), self._backlog.due(row))
-        return float(min([due, *(d for d in others if d is not None)]))
+        others = [d for d in (self._events.due(row), self._backlog.due(row)) if d is not None]
+        self.fleet.special[row] = waits is not None or bool(others)
+        return float(min([due, *others]))
 
     def _let_pass(self, now: int) -> None:
         while True:
             rows = np.flatnonzero(self.fleet.due[: self.fleet.size] < now)
             if not len(rows):
                 return
-            special = self._special()
-            if len(rows) < NARROW or special:
-                lone = [r for r in rows.tolist() if len(rows) < NARROW or r in special]
-                for row in lone:
-                    lane = self.fleet.load_one(row)
-                    self._pass_one(row, lane, now)
-                    self.fleet.store_one(row, lane)
-                rows = rows[~np.isin(rows, lone)]
+            special = self.fleet.special[rows] | (len(rows) < NARROW)
+            for row in rows[special].tolist():
+                lane = self.fleet.load_one(row)
+                self._pass_one(row, lane, now)
+                self.fleet.store_one(row, lane)
+            rows = rows[~special]
             if len(rows):
                 self._judge.instants(rows, self.fleet.due[rows])
-
-    def _special(self) -> set[int]:
-        """Rows with something of their own to wait for."""
-        return {*self._intake.waiting, *self._events.pending, *self._backlog.held}
 
     def _time(self, lane: Lane, ts: int) -> int:
         return round(ts + lane.jump + applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS))
@@ -378,6 +350,8 @@ class Engine:
         self._events.restore(plain["events"])
         self._intake.restore(plain["intake"])
         self._backlog.restore(plain["backlog"])
+        for row in {*self._intake.waiting, *self._events.pending, *self._backlog.held}:
+            self.fleet.special[row] = True
         self.register(equipment)
 
 

@@ -34,6 +34,8 @@ class Fleet:
         self.floats: NDArray[np.float64] = np.empty((0, _FLOAT_COLUMNS))
         self.flags: NDArray[np.bool_] = np.empty((0, _FLAG_COLUMNS), np.bool_)
         self.due: NDArray[np.float64] = np.empty(0)
+        #: The row has something of its own to wait for, and is taken one input at a time.
+        self.special: NDArray[np.bool_] = np.empty(0, np.bool_)
         self._default = thresholds
         self._sets: list[Thresholds] = [thresholds]
         self._table: NDArray[np.float64] = np.empty((0, 0))
@@ -47,6 +49,7 @@ class Fleet:
             self.floats = _extend(self.floats, capacity, np.nan)
             self.flags = _extend(self.flags, capacity, fill=False)
             self.due = _extend(self.due, capacity, np.inf)
+            self.special = _extend(self.special, capacity, fill=False)
             for column in _ZERO:
                 self.floats[self.size :, column] = 0.0
             for column in _UNKNOWN:
@@ -162,4 +165,4 @@ def _extend(old: NDArray[Any], rows: int, fill: Any) -> NDArray[Any]:
 
 
 #: What the columns of one lift take, bytes.
-BYTES_PER_ROW = 8 * _FLOAT_COLUMNS + _FLAG_COLUMNS + 8
+BYTES_PER_ROW = 8 * _FLOAT_COLUMNS + _FLAG_COLUMNS + 9

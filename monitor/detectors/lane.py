@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,11 +71,10 @@ class Lane:
     active: list[Any]
     told: list[Any]
 
-    def __getattr__(self, name: str) -> Any:  # for the type checker: columns are dynamic
-        raise AttributeError(name)
+    if TYPE_CHECKING:  # columns are dynamic; at run time these would only cost time
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 class Sample:
@@ -84,20 +83,19 @@ class Sample:
     __slots__ = ("closed", "dev", "direction", "floor", "fresh", "mode", "mv", "now", "passenger", "pos", "proven",
                  "recv", "seq", "speed", "ts", "zone")
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
+    if TYPE_CHECKING:
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 class Ops:
-    """The three operations that differ between numbers and columns."""
+    """The operations that differ between numbers and columns; `some`: true for any of them."""
 
-    __slots__ = ("maximum", "minimum", "where")
+    __slots__ = ("maximum", "minimum", "some", "where")
 
-    def __init__(self, where: Any, minimum: Any, maximum: Any) -> None:
-        self.where, self.minimum, self.maximum = where, minimum, maximum
+    def __init__(self, where: Any, minimum: Any, maximum: Any, some: Any) -> None:
+        self.where, self.minimum, self.maximum, self.some = where, minimum, maximum, some
 
 
 def _pick(condition: bool, a: Any, b: Any) -> Any:  # noqa: FBT001 - mirrors numpy.where
@@ -113,5 +111,5 @@ def _larger(a: float, b: float) -> float:
 
 
 #: NaN loses against a number in both.
-COLUMNS = Ops(np.where, np.fmin, np.fmax)
-NUMBERS = Ops(_pick, _smaller, _larger)
+COLUMNS = Ops(np.where, np.fmin, np.fmax, np.any)
+NUMBERS = Ops(_pick, _smaller, _larger, bool)

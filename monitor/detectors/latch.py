@@ -23,7 +23,13 @@ def evaluate(s: Lane, t: Any, now: Any, th: Any, o: Ops, *, tell: Any, believed:
     next_at: Any = NAN
     changed: Any = False
     for i, rule in enumerate(RULES):
-        due = _judge(i, rule, s, t, th, o, believed)
+        allowed = True if rule.silent else believed
+        condition = rule.condition(s, t, th, o)
+        if not o.some(condition | s.active[i] | s.told[i]):
+            # Most rules, most of the time: nothing is wrong and nothing was.
+            s.since[i] = o.where(allowed, NAN, s.since[i])
+            continue
+        due = _judge(i, rule, s, t, th, o, condition, allowed)
         next_at = o.minimum(next_at, due if rule.silent else o.where(due <= belief_end, due, NAN))
         want = s.active[i] & (s.told[i] | True if rule.told_when_over else s.told[i] | tell)
         changed = changed | (want ^ s.told[i])
@@ -37,10 +43,8 @@ def evaluate(s: Lane, t: Any, now: Any, th: Any, o: Ops, *, tell: Any, believed:
     return changed | judge_silence(s, now, th, o)
 
 
-def _judge(i: int, rule: Rule, s: Lane, t: Any, th: Any, o: Ops, believed: Any) -> Any:
+def _judge(i: int, rule: Rule, s: Lane, t: Any, th: Any, o: Ops, condition: Any, allowed: Any) -> Any:
     """Judge one rule; returns the device time at which it changes next if nothing else comes, NaN for never."""
-    allowed = True if rule.silent else believed
-    condition = rule.condition(s, t, th, o)
     since = s.since[i]
     began = rule.since(s) if rule.since else o.where(since == since, since, t)
     began = o.where(condition, began, NAN)
