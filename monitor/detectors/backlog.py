@@ -147,4 +147,3 @@ def _own_time(sample: Row, past: Lane) -> Sample:
     x.zone, x.floor, x.closed, x.passenger = sample.zone, sample.floor, sample.closed, sample.passenger
     x.speed, x.pos = sample.speed, sample.pos
     return x
-

@@ -32,7 +32,13 @@ class Book:
         self._lines: list[FaultChange] = []
 
     def raise_(
-        self, number: int, equipment_id: str, kind: FaultKind, source: str, at_ms: int, since_ms: int,
+        self,
+        number: int,
+        equipment_id: str,
+        kind: FaultKind,
+        source: str,
+        at_ms: int,
+        since_ms: int,
         evidence: Mapping[str, Any],
     ) -> None:
         """`source` holds the fault open; the first source raises it. A momentary kind is told and not kept."""
@@ -48,8 +54,16 @@ class Book:
             self.entrapments.setdefault(number, []).append([since_ms, None])
             del self.entrapments[number][:-REMEMBERED]
         self._lines.append(
-            FaultChange(at_ms=at_ms, number=number, equipment_id=equipment_id, kind=kind, state=FaultState.RAISED,
-                        since_ms=since_ms, raised_at_ms=at_ms, evidence={"source": source, **evidence})
+            FaultChange(
+                at_ms=at_ms,
+                number=number,
+                equipment_id=equipment_id,
+                kind=kind,
+                state=FaultState.RAISED,
+                since_ms=since_ms,
+                raised_at_ms=at_ms,
+                evidence={"source": source, **evidence},
+            )
         )
 
     def release(
@@ -66,9 +80,16 @@ class Book:
         if kind is FaultKind.ENTRAPMENT and self.entrapments.get(number):
             self.entrapments[number][-1][1] = at_ms
         self._lines.append(
-            FaultChange(at_ms=at_ms, number=number, equipment_id=equipment_id, kind=kind, state=FaultState.CLEARED,
-                        since_ms=known.since_ms, raised_at_ms=known.raised_at_ms,
-                        evidence={"source": source, **evidence})
+            FaultChange(
+                at_ms=at_ms,
+                number=number,
+                equipment_id=equipment_id,
+                kind=kind,
+                state=FaultState.CLEARED,
+                since_ms=known.since_ms,
+                raised_at_ms=known.raised_at_ms,
+                evidence={"source": source, **evidence},
+            )
         )
 
     def holds(self, number: int, kind: FaultKind, source: str) -> bool:
@@ -98,4 +119,4 @@ class Book:
             (n, FaultKind(k)): OpenFault(raised_at_ms=raised, since_ms=since, sources=set(sources))
             for n, k, raised, since, sources in plain["open"]
         }
-        self.entrapments = {n: spans for n, spans in plain["entrapments"]}
+        self.entrapments = dict(plain["entrapments"])

@@ -20,8 +20,9 @@ def take(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     `x.proven`: nothing can have happened unseen since the sample before.
     """
     seen = s.known & x.proven
-    gone = (x.zone == 0) | ((x.zone == 1) & (s.level_floor != x.floor) & (s.level_floor == s.level_floor)
-                            & (x.floor == x.floor))
+    gone = (x.zone == 0) | (
+        (x.zone == 1) & (s.level_floor != x.floor) & (s.level_floor == s.level_floor) & (x.floor == x.floor)
+    )
     _door(s, x, gone, o)
     _passenger(s, x, gone, th, o)
     _landing(s, x, gone, seen, th, o)

@@ -23,7 +23,7 @@ from monitor.detectors.rules import UNINTENDED
 from monitor.detectors.thresholds import Thresholds
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord, Measurement, RideRecord, no_readings
 from monitor.domain.equipment import Equipment
-from monitor.domain.fault import FaultChange, FaultKind
+from monitor.domain.fault import FaultChange
 from monitor.domain.reading import FLOOR_UNKNOWN, HISTORY
 
 #: Below this many rows a wave is judged row by row: a column operation costs as much for 1 row as for 30.
@@ -35,13 +35,20 @@ FORMAT = 1
 class Batch(Protocol):
     """What the engine reads of a decoded batch; `int`s are places in receive order."""
 
-    samples: NDArray[np.void]
-    sample_order: NDArray[np.int32]
-    events: Sequence[tuple[int, EventRecord]]
-    links: Sequence[tuple[int, LinkRecord]]
-    measurements: Sequence[tuple[int, Measurement]]
-    rides: Sequence[tuple[int, RideRecord]]
-    actions: Sequence[tuple[int, ActionRecord]]
+    @property
+    def samples(self) -> NDArray[np.void]: ...
+    @property
+    def sample_order(self) -> NDArray[np.int32]: ...
+    @property
+    def events(self) -> Sequence[tuple[int, EventRecord]]: ...
+    @property
+    def links(self) -> Sequence[tuple[int, LinkRecord]]: ...
+    @property
+    def measurements(self) -> Sequence[tuple[int, Measurement]]: ...
+    @property
+    def rides(self) -> Sequence[tuple[int, RideRecord]]: ...
+    @property
+    def actions(self) -> Sequence[tuple[int, ActionRecord]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +94,9 @@ class Engine:
         keep = np.ones(len(readings), np.bool_)
         others: dict[int, list[tuple[int, Any]]] = {}
         actions = [(order, a) for order, a in batch.actions if a.equipment_id in self._numbers]
-        for order, item in (*batch.events, *batch.links, *batch.measurements, *batch.rides):
-            others.setdefault(item.number, []).append((order, item))
+        for part in (batch.events, batch.links, batch.measurements, batch.rides):
+            for order, item in part:
+                others.setdefault(item.number, []).append((order, item))
         for order, action in actions:
             others.setdefault(self._numbers[action.equipment_id or ""], []).append((order, action))
         events: list[EventRecord] = []
@@ -185,8 +193,14 @@ class Engine:
     # -- one row, one input after the other ----------------------------------------------------------------------
 
     def _one_by_one(
-        self, row: int, readings: NDArray[np.void], keep: NDArray[np.bool_], places: NDArray[np.intp],
-        order: NDArray[np.int32], items: list[tuple[int, Any]], events: list[EventRecord],
+        self,
+        row: int,
+        readings: NDArray[np.void],
+        keep: NDArray[np.bool_],
+        places: NDArray[np.intp],
+        order: NDArray[np.int32],
+        items: list[tuple[int, Any]],
+        events: list[EventRecord],
     ) -> None:
         self.fleet.grow(row + 1)
         lane = self.fleet.load_one(row)
@@ -321,7 +335,7 @@ class Engine:
                 self._judge.instants(rows, self.fleet.due[rows])
 
     def _time(self, lane: Lane, ts: int) -> int:
-        return round(ts + lane.jump + applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS))
+        return int(ts + lane.jump + applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS))
 
     def _corrected(self, item: Any) -> Any:
         if item.number >= self.fleet.size:
@@ -332,8 +346,13 @@ class Engine:
 
     def dump(self) -> tuple[bytes, ...]:
         """The whole state for a checkpoint; `restore` in a new engine goes on exactly."""
-        plain = {"format": FORMAT, "book": self.book.dump(), "events": self._events.dump(),
-                 "intake": self._intake.dump(), "backlog": self._backlog.dump()}
+        plain = {
+            "format": FORMAT,
+            "book": self.book.dump(),
+            "events": self._events.dump(),
+            "intake": self._intake.dump(),
+            "backlog": self._backlog.dump(),
+        }
         return (json.dumps(plain).encode(), *self.fleet.dump())
 
     def restore(self, chunks: Sequence[bytes], equipment: Iterable[Equipment] = ()) -> None:

@@ -101,8 +101,11 @@ class Events:
         return {
             "keys": [[row, [list(k) for k in keys]] for row, keys in self._keys.items()],
             "cleared": [[row, source, *when] for (row, source), when in self._cleared.items()],
-            "pending": [[row, source, due, kind.value, since] for row, waiting in self.pending.items()
-                        for source, (due, kind, since) in waiting.items()],
+            "pending": [
+                [row, source, due, kind.value, since]
+                for row, waiting in self.pending.items()
+                for source, (due, kind, since) in waiting.items()
+            ],
         }
 
     def restore(self, plain: dict[str, Any]) -> None:
@@ -120,5 +123,4 @@ def _restorable(source: str) -> bool:
 
 
 def _evidence(event: EventRecord) -> dict[str, Any]:
-    return {"code": event.code, "vendor_code": event.vendor_code, "ts": event.ts, "seq": event.seq,
-            "text": event.text}
+    return {"code": event.code, "vendor_code": event.vendor_code, "ts": event.ts, "seq": event.seq, "text": event.text}

@@ -132,7 +132,7 @@ class Judge:
 def _silent_since(lane: Lane, kind: FaultKind) -> int:
     """Receiver's clock: since when there is silence."""
     lost = kind is FaultKind.OFFLINE and lane.link_lost == lane.link_lost
-    return round(lane.link_lost if lost else lane.contact)
+    return int(lane.link_lost if lost else lane.contact)
 
 
 def _take(s: Lane, x: Sample, th: Any, o: Ops) -> Any:

@@ -20,7 +20,15 @@ FLOATS: tuple[str, ...] = (
     "contact",  # receiver's clock of the last message
     "link_lost",  # receiver's clock when `link` false came
     # the believed sample
-    "mode", "mv", "direction", "zone", "floor", "closed", "passenger", "speed", "pos",
+    "mode",
+    "mv",
+    "direction",
+    "zone",
+    "floor",
+    "closed",
+    "passenger",
+    "speed",
+    "pos",
     # what was derived from the samples before
     "flag_on",  # start of the unbroken flag
     "flag_seen",  # last instant at which the flag was 1
@@ -29,16 +37,25 @@ FLOATS: tuple[str, ...] = (
     "way_open",  # last time the door was open in a zone
     "level_floor",  # floor of the last sample in a zone
     "exit_direction",  # direction in which it was seen to leave its zone; 0 unknown or in a zone
-    "top_m", "bottom_m",  # position where the car last stood level at the end floors
-    "turn1", "turn2", "turn3", "turn4",  # last four closings that began a turn, newest first
+    "top_m",
+    "bottom_m",  # position where the car last stood level at the end floors
+    "turn1",
+    "turn2",
+    "turn3",
+    "turn4",  # last four closings that began a turn, newest first
     "last_turn",  # last open-close-open turn
-    "still_floor", "still_pos", "still_since",  # since when a moving car shows no movement
+    "still_floor",
+    "still_pos",
+    "still_since",  # since when a moving car shows no movement
     "back_in_range",
     "nobody",  # since when nobody is aboard
     "way_out",  # first opening of the door since the entrapment was raised
     "alarm_at",  # car alarm button pressed while the car's state was unknown
     # registry
-    "bottom", "top", "rated", "limits_set",
+    "bottom",
+    "top",
+    "rated",
+    "limits_set",
     # next instants
     "fire_dev",  # earliest device time at which a running delay ends while the sample is believed
 )
@@ -54,8 +71,10 @@ FLAGS: tuple[str, ...] = (
     "stood",  # stopped in this zone since it came
     "ran_occupied",  # somebody was aboard when it came here
     "walked",  # stood with the door open in the zone, and now outside with the door open
-    "fast", "fast_twice",
-    "astray", "astray_twice",  # floor outside the registry's range
+    "fast",
+    "fast_twice",
+    "astray",
+    "astray_twice",  # floor outside the registry's range
     "alarm",  # car alarm button in a stopped, closed car
 )
 #: Bits of the `seen` window.
@@ -80,8 +99,24 @@ class Lane:
 class Sample:
     """One sample for each equipment of a lane: the READING fields the rules look at, and `dev`, `now`."""
 
-    __slots__ = ("closed", "dev", "direction", "floor", "fresh", "mode", "mv", "now", "passenger", "pos", "proven",
-                 "recv", "seq", "speed", "ts", "zone")
+    __slots__ = (
+        "closed",
+        "dev",
+        "direction",
+        "floor",
+        "fresh",
+        "mode",
+        "mv",
+        "now",
+        "passenger",
+        "pos",
+        "proven",
+        "recv",
+        "seq",
+        "speed",
+        "ts",
+        "zone",
+    )
 
     if TYPE_CHECKING:
 
@@ -98,7 +133,7 @@ class Ops:
         self.where, self.minimum, self.maximum, self.some = where, minimum, maximum, some
 
 
-def _pick(condition: bool, a: Any, b: Any) -> Any:  # noqa: FBT001 - mirrors numpy.where
+def _pick(condition: bool, a: Any, b: Any) -> Any:
     return a if condition else b
 
 

@@ -50,8 +50,9 @@ def _judge(i: int, rule: Rule, s: Lane, t: Any, th: Any, o: Ops, condition: Any,
     began = o.where(condition, began, NAN)
     # Beyond the belief nothing is known: the delay is left as it was, the next sample tells.
     since = o.where(allowed, began, since)
-    delay = 0.0 if rule.delay is None else getattr(th, rule.delay) if isinstance(rule.delay, str) \
-        else rule.delay(s, th, o)
+    delay = (
+        0.0 if rule.delay is None else getattr(th, rule.delay) if isinstance(rule.delay, str) else rule.delay(s, th, o)
+    )
     ready = condition & allowed & (rule.ready(s) if rule.ready else True)
     active = s.active[i] | (ready & (t - since >= delay))
     next_at = o.where(ready & (active ^ True), since + delay, NAN)

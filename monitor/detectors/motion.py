@@ -42,7 +42,7 @@ def run_delay(s: Lane, th: Any, o: Ops) -> Any:
 
 
 def runs_still(s: Lane, _t: Any, _th: Any, _: Ops) -> Any:
-    """"Moves", but floor and position stay the same."""
+    """It is said to move, but floor and position stay the same."""
     seen = (s.still_floor == s.still_floor) | (s.still_pos == s.still_pos)
     return s.is_lift & (s.mv == 1) & (s.still_since == s.still_since) & seen
 

@@ -60,9 +60,17 @@ def rows_of(readings: NDArray[np.void]) -> list[Row]:
     floor = readings["car_position"].astype(np.float64)
     floor[readings["car_position"] == FLOOR_UNKNOWN] = NAN
     columns = (
-        effective_ts(readings), readings["seq"], readings["service_mode"], readings["car_status"],
-        readings["car_direction"], readings["door_zone"], floor, readings["door_closed"], readings["passenger"],
-        readings["speed_mps"], readings["position_m"],
+        effective_ts(readings),
+        readings["seq"],
+        readings["service_mode"],
+        readings["car_status"],
+        readings["car_direction"],
+        readings["door_zone"],
+        floor,
+        readings["door_closed"],
+        readings["passenger"],
+        readings["speed_mps"],
+        readings["position_m"],
     )
     lists = [readings["received_ms"].tolist()] + [c.tolist() for c in columns]
     return [Row(*values) for values in zip(*lists, strict=True)]

@@ -1,4 +1,4 @@
-"""Every threshold of the rules, with the default of protocol §7. Durations in ms; overrides are given in these names."""
+"""Every threshold of the rules, with the default of protocol §7. Durations in ms; overrides use these names."""
 
 from __future__ import annotations
 

@@ -158,7 +158,16 @@ def encode(lines: Iterator[FaultChange]) -> Iterator[bytes]:
     """Changes as JSON lines."""
     encoder = msgspec.json.Encoder(order="deterministic")
     for one in lines:
-        yield encoder.encode(
-            {"at": one.at_ms, "equipment_id": one.equipment_id, "fault": one.kind.value, "change": one.state.value,
-             "since": one.since_ms, "evidence": dict(one.evidence)}
-        ) + b"\n"
+        yield (
+            encoder.encode(
+                {
+                    "at": one.at_ms,
+                    "equipment_id": one.equipment_id,
+                    "fault": one.kind.value,
+                    "change": one.state.value,
+                    "since": one.since_ms,
+                    "evidence": dict(one.evidence),
+                }
+            )
+            + b"\n"
+        )
