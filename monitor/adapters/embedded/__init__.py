@@ -29,5 +29,8 @@ class EmbeddedServer(Protocol):
     async def stop(self, seconds: float) -> None:
         """End it cleanly; after `seconds` by force. Its data stays. Does nothing when it does not run."""
 
+    async def tend(self) -> None:
+        """What has to be done now and then while it runs; called about twice a second."""
+
     def alive(self) -> bool:
         """Whether the process runs; False after it died by itself too."""

@@ -127,6 +127,9 @@ class PostgresServer:
         if child is not None:
             await end(child, ((_FAST, seconds * 0.7), (_IMMEDIATE, seconds * 0.3)))
 
+    async def tend(self) -> None:
+        """Nothing: PostgreSQL looks after itself."""
+
     def _check(self, runner: Runner, major: int) -> None:
         """Refuse a cluster that is not ours or not for this version, before anything is touched."""
         cluster = self._home / "cluster"

@@ -102,10 +102,11 @@ def kill_group(pid: int) -> None:
 
 
 def tail(path: Path, offset: int, most: int = 4_000) -> str:
-    """The last of what was written to a log since `offset`."""
+    """The last of what was written to a log since `offset`; from its start when it is shorter by now (rotated)."""
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            file.seek(max(offset, path.stat().st_size - most))
+            file.seek(max(offset if offset <= size else 0, size - most))
             return file.read(most).decode(errors="replace")
     except OSError:
         return ""
