@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.detectors.book import Book
 from monitor.detectors.fleet import Fleet
@@ -18,8 +22,8 @@ from monitor.domain.fault import FaultChange, FaultKind, FaultState
 SETTLE_MS = 5000
 #: Late samples of one equipment held for a search; more are searched in pieces.
 HELD = 20_000
-#: Gaps of one equipment whose state before them is remembered.
-GAPS = 4
+#: Gaps of one equipment whose state before them is remembered, and equipments with any.
+GAPS, ROWS = 2, 50_000
 #: An entrapment that began this close to a known one is that one.
 SAME_MS = 120_000
 
@@ -32,24 +36,32 @@ class Pieces:
     samples: list[Row] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The state of a row before a gap, and the gap's ends on the device's continuous clock."""
+
+    dev_before: float
+    dev_after: float
+    floats: NDArray[np.float64]
+    flags: NDArray[np.bool_]
+
+
 class Backlog:
     """Late samples by row, and the states before gaps into which they belong."""
 
-    def __init__(self, fleet: Fleet, book: Book, names: dict[int, str]) -> None:
+    def __init__(self, fleet: Fleet, book: Book, names: Mapping[int, str]) -> None:
         self._fleet = fleet
         self._book = book
         self._names = names
         self.held: dict[int, Pieces] = {}
-        #: (device time before the gap, after it, float columns with delays, flag columns)
-        self._gaps: dict[int, deque[tuple[float, float, list[float], list[bool]]]] = {}
+        self._gaps: dict[int, deque[Gap]] = {}
 
     def before_gap(self, row: int, lane: Lane, dev_after: float) -> None:
         """Remember the state before a gap that late samples may fill."""
-        keep = self._fleet.floats[row].copy(), self._fleet.flags[row].copy()
-        self._fleet.store_one(row, lane)
-        state = self._fleet.floats[row].tolist(), self._fleet.flags[row].tolist()
-        self._fleet.floats[row], self._fleet.flags[row] = keep
-        self._gaps.setdefault(row, deque(maxlen=GAPS)).append((lane.dev, dev_after, *state))
+        floats, flags = self._fleet.packed(lane)
+        if row not in self._gaps and len(self._gaps) >= ROWS:
+            del self._gaps[next(iter(self._gaps))]
+        self._gaps.setdefault(row, deque(maxlen=GAPS)).append(Gap(lane.dev, dev_after, floats, flags))
 
     def add(self, row: int, sample: Row) -> None:
         """Hold one late sample."""
@@ -98,9 +110,9 @@ class Backlog:
     def _fork(self, row: int, lane: Lane, first_dev: float) -> Lane:
         """The state before the gap that the history belongs into, or a blank one."""
         floats, flags = self._fleet.floats[row].copy(), self._fleet.flags[row].copy()
-        found = [g for g in self._gaps.get(row, ()) if g[0] <= first_dev <= g[1]]
+        found = [g for g in self._gaps.get(row, ()) if g.dev_before <= first_dev <= g.dev_after]
         if found:
-            self._fleet.floats[row], self._fleet.flags[row] = found[-1][2:]
+            self._fleet.floats[row], self._fleet.flags[row] = found[-1].floats, found[-1].flags
         else:
             self._fleet.blank(row)
         past = self._fleet.load_one(row)
@@ -129,13 +141,23 @@ class Backlog:
         """Plain values for a checkpoint."""
         return {
             "held": [[row, p.due, [list(s) for s in p.samples]] for row, p in self.held.items()],
-            "gaps": [[row, [list(g) for g in gaps]] for row, gaps in self._gaps.items()],
+            "gaps": [[row, g.dev_before, g.dev_after] for row, gaps in self._gaps.items() for g in gaps],
         }
 
-    def restore(self, plain: dict[str, Any]) -> None:
-        """Take back what `dump` gave."""
+    def columns(self) -> tuple[bytes, bytes]:
+        """The states before gaps as bytes, in the order of `dump`."""
+        gaps = [g for gaps in self._gaps.values() for g in gaps]
+        return b"".join(g.floats.tobytes() for g in gaps), b"".join(g.flags.tobytes() for g in gaps)
+
+    def restore(self, plain: Mapping[str, Any], columns: tuple[bytes, bytes]) -> None:
+        """Take back what `dump` and `columns` gave."""
         self.held = {row: Pieces(due, [Row(*s) for s in samples]) for row, due, samples in plain["held"]}
-        self._gaps = {row: deque((tuple(g) for g in gaps), maxlen=GAPS) for row, gaps in plain["gaps"]}
+        self._gaps = {}
+        count = len(plain["gaps"])
+        floats = np.frombuffer(columns[0]).reshape(count, -1 if count else 0)
+        flags = np.frombuffer(columns[1], np.bool_).reshape(count, -1 if count else 0)
+        for i, (row, dev_before, dev_after) in enumerate(plain["gaps"]):
+            self._gaps.setdefault(row, deque(maxlen=GAPS)).append(Gap(dev_before, dev_after, floats[i], flags[i]))
 
 
 def _own_time(sample: Row, past: Lane) -> Sample:

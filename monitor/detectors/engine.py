@@ -10,25 +10,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detectors.backlog import Backlog
 from monitor.detectors.book import Book
-from monitor.detectors.entrapment import rescue_modes
-from monitor.detectors.events import ALARM_BUTTON, Events
 from monitor.detectors.fleet import Fleet
-from monitor.detectors.intake import Intake
 from monitor.detectors.judge import INF, Judge
-from monitor.detectors.lane import NUMBERS, Lane, Sample
-from monitor.detectors.order import IDLE_MS, JUMP_MS, Place, Row, applied_offset, effective_ts, rows_of
-from monitor.detectors.rules import UNINTENDED
+from monitor.detectors.lane import Sample
+from monitor.detectors.order import IDLE_MS, JUMP_MS, NAN, effective_ts, rows_of
+from monitor.detectors.rows import NARROW, Rows
 from monitor.detectors.thresholds import Thresholds
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord, Measurement, RideRecord, no_readings
 from monitor.domain.equipment import Equipment
 from monitor.domain.fault import FaultChange
-from monitor.domain.reading import FLOOR_UNKNOWN, HISTORY
+from monitor.domain.reading import FLOOR_UNKNOWN
 
-#: Below this many rows a wave is judged row by row: a column operation costs as much for 1 row as for 30.
-NARROW = 24
-#: Rows in one chunk of a dump.
+#: Format of a dump.
 FORMAT = 1
 
 
@@ -72,9 +66,7 @@ class Engine:
         self._numbers: dict[str, int] = {}
         self._keepers: dict[int, str] = {}
         self._judge = Judge(self.fleet, self.book, self._names)
-        self._backlog = Backlog(self.fleet, self.book, self._names)
-        self._intake = Intake(self._judge, self._backlog)
-        self._events = Events(self.book)
+        self._rows = Rows(self.fleet, self.book, self._judge, self._names, self._keepers)
         self.register(equipment)
 
     def register(self, equipment: Iterable[Equipment]) -> None:
@@ -102,10 +94,11 @@ class Engine:
         events: list[EventRecord] = []
         if len(readings):
             for row, places in self._waves(readings, keep, set(others)).items():
-                self._one_by_one(row, readings, keep, places, batch.sample_order, others.pop(row, []), events)
+                self._rows.take_inputs(row, readings, keep, places, batch.sample_order, others.pop(row, []), events)
         for row, items in others.items():
-            self._one_by_one(row, readings, keep, np.empty(0, np.intp), batch.sample_order, items, events)
-        self._let_pass(now_ms)
+            self.fleet.grow(row + 1)
+            self._rows.take_inputs(row, readings, keep, np.empty(0, np.intp), batch.sample_order, items, events)
+        self._rows.let_pass(now_ms)
         return Outcome(
             faults=self.book.take(),
             readings=readings[keep],
@@ -116,7 +109,7 @@ class Engine:
 
     def tick(self, now_ms: int) -> Outcome:
         """Judge everything that is due before `now_ms`."""
-        self._let_pass(now_ms)
+        self._rows.let_pass(now_ms)
         return Outcome(faults=self.book.take(), readings=no_readings())
 
     def next_due_ms(self) -> int | None:
@@ -174,7 +167,7 @@ class Engine:
         plain &= (apart <= IDLE_MS + JUMP_MS) & (self.fleet.special[rows] ^ True)
         for place, row in zip(places[~plain].tolist(), rows[~plain].tolist(), strict=True):
             lane = self.fleet.load_one(row)
-            self._sample(row, lane, rows_of(readings[place : place + 1])[0], place, readings, keep)
+            self._rows.take_sample(row, lane, rows_of(readings[place : place + 1])[0], place, readings, keep)
             self.fleet.store_one(row, lane)
         if plain.any():
             self._columns(readings, places[plain], rows[plain])
@@ -190,170 +183,17 @@ class Engine:
         times, _ = self._judge.samples(rows, x)
         readings["time_ms"][places] = times
 
-    # -- one row, one input after the other ----------------------------------------------------------------------
-
-    def _one_by_one(
-        self,
-        row: int,
-        readings: NDArray[np.void],
-        keep: NDArray[np.bool_],
-        places: NDArray[np.intp],
-        order: NDArray[np.int32],
-        items: list[tuple[int, Any]],
-        events: list[EventRecord],
-    ) -> None:
-        self.fleet.grow(row + 1)
-        lane = self.fleet.load_one(row)
-        inputs: list[tuple[int, int, Any]] = [(o, -1, item) for o, item in items]
-        samples = rows_of(readings[places])
-        inputs += [(int(order[p]), int(p), s) for p, s in zip(places, samples, strict=True)]
-        inputs.sort(key=lambda entry: entry[0])
-        for _, at_place, item in inputs:
-            if isinstance(item, Row):
-                self._sample(row, lane, item, at_place, readings, keep)
-            else:
-                self._other(row, lane, item, events)
-        self.fleet.store_one(row, lane)
-
-    def _sample(
-        self, row: int, lane: Lane, sample: Row, place: int, readings: NDArray[np.void], keep: NDArray[np.bool_]
-    ) -> None:
-        self._pass_one(row, lane, sample.recv)
-        where = self._intake.offer(row, lane, sample)
-        if where is Place.SAME:
-            keep[place] = False
-            return
-        time_ms = self._time(lane, sample.ts)
-        readings["time_ms"][place] = time_ms
-        self._touch(row, lane, sample.recv)
-        if where is Place.EARLIER:
-            readings["flags"][place] |= HISTORY
-            self._backlog.add(row, sample)
-            self.fleet.due[row] = self._due(row, lane, sample.recv)
-
-    def _other(self, row: int, lane: Lane, item: Any, events: list[EventRecord]) -> None:
-        self._pass_one(row, lane, item.received_ms)
-        if isinstance(item, LinkRecord):
-            self._link(row, lane, item)
-        elif isinstance(item, EventRecord):
-            self._event(row, lane, item, events)
-        elif isinstance(item, ActionRecord):
-            self._action(row, lane, item)
-        else:
-            self._touch(row, lane, item.received_ms)
-
-    def _link(self, row: int, lane: Lane, link: LinkRecord) -> None:
-        if link.retained:
-            return  # tells the state, starts no timer (protocol §1)
-        if link.online:
-            self._touch(row, lane, link.received_ms)
-        elif lane.link_lost != lane.link_lost:
-            lane.link_lost = float(link.received_ms)
-            lane.contact = lane.contact if lane.contact == lane.contact else float(link.received_ms)
-            self.fleet.due[row] = self._due(row, lane, link.received_ms)
-
-    def _event(self, row: int, lane: Lane, event: EventRecord, events: list[EventRecord]) -> None:
-        if self._events.known(event):
-            return
-        self._touch(row, lane, event.received_ms)
-        dev = event.time_ms + lane.jump
-        time_ms = self._time(lane, event.time_ms)
-        events.append(replace(event, time_ms=time_ms))
-        th = self.fleet.thresholds(lane.limits_set)
-        stale = bool(event.received_ms - dev - lane.offset > th.belief_ms)
-        self._events.judge(event, self._names[row], since_ms=time_ms, stale=stale)
-        if event.code == ALARM_BUTTON and event.state == "raised" and not event.test:
-            self._alarm(row, lane, event.received_ms, dev, th)
-        self.fleet.due[row] = self._due(row, lane, event.received_ms)
-
-    def _alarm(self, row: int, lane: Lane, now: int, dev: float, th: Any) -> None:
-        """The button in a stopped car with the door closed is an entrapment at once (protocol §7)."""
-        newest: Any = self._intake.newest(row) or lane
-        received = newest.recv if isinstance(newest, Row) else lane.last_recv
-        if not (now - received <= th.belief_ms or (lane.on_changes and lane.known)):
-            lane.alarm_at = float(dev)
-        elif newest.mv == 0 and newest.closed == 1 and not rescue_modes(newest):
-            lane.alarm = True
-            self._judge.instant(row, lane, float(now))
-
-    def _action(self, row: int, lane: Lane, action: ActionRecord) -> None:
-        """`repair` of the firm that keeps the lift resets unintended car movement (protocol §7)."""
-        if action.action != "repair" or self._keepers.get(row, action.firm_id) != action.firm_id:
-            return
-        told = list(lane.told)
-        lane.active[UNINTENDED] = lane.told[UNINTENDED] = False
-        lane.walked = False
-        self._judge.tell(row, lane, told, action.received_ms)
-
-    def _touch(self, row: int, lane: Lane, now: int) -> None:
-        """A message came: silence is over."""
-        lane.contact, lane.link_lost = max(float(now), lane.contact if lane.contact == lane.contact else 0.0), NAN
-        if lane.active[-1] or lane.active[-2]:
-            self._judge.silence(row, lane, float(now))
-        self.fleet.due[row] = self._due(row, lane, now)
-
-    # -- time ----------------------------------------------------------------------------------------------------
-
-    def _pass_one(self, row: int, lane: Lane, now: int) -> None:
-        """Everything due for the row before `now`."""
-        while self.fleet.due[row] < now:
-            self._instant(row, lane, int(self.fleet.due[row]))
-
-    def _instant(self, row: int, lane: Lane, at: int) -> None:
-        waits, searched = self._intake.due(row), self._backlog.due(row)
-        if searched is not None and searched <= at:
-            self._backlog.search(row, lane, at)
-        self._events.tell_due(row, self._names[row], at)
-        if waits is None:
-            self._judge.instant(row, lane, float(at))
-        elif waits <= at:
-            self._intake.release(row, lane, at)
-        else:
-            self._judge.silence(row, lane, float(at))
-        self.fleet.due[row] = self._due(row, lane, at)
-
-    def _due(self, row: int, lane: Lane, now: int) -> float:
-        """The row's next instant: waiting samples stop the rules' own delays, a sample may be before them."""
-        waits = self._intake.due(row)
-        due = self._judge.due(lane, now) if waits is None else min(waits, self._judge.silence_due(lane))
-        others = [d for d in (self._events.due(row), self._backlog.due(row)) if d is not None]
-        self.fleet.special[row] = waits is not None or bool(others)
-        return float(min([due, *others]))
-
-    def _let_pass(self, now: int) -> None:
-        while True:
-            rows = np.flatnonzero(self.fleet.due[: self.fleet.size] < now)
-            if not len(rows):
-                return
-            special = self.fleet.special[rows] | (len(rows) < NARROW)
-            for row in rows[special].tolist():
-                lane = self.fleet.load_one(row)
-                self._pass_one(row, lane, now)
-                self.fleet.store_one(row, lane)
-            rows = rows[~special]
-            if len(rows):
-                self._judge.instants(rows, self.fleet.due[rows])
-
-    def _time(self, lane: Lane, ts: int) -> int:
-        return int(ts + lane.jump + applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS))
-
     def _corrected(self, item: Any) -> Any:
         if item.number >= self.fleet.size:
             return item
-        return replace(item, time_ms=self._time(self.fleet.load_one(item.number), item.time_ms))
+        return replace(item, time_ms=self._rows.time_of(self.fleet.load_one(item.number), item.time_ms))
 
     # -- state ---------------------------------------------------------------------------------------------------
 
     def dump(self) -> tuple[bytes, ...]:
         """The whole state for a checkpoint; `restore` in a new engine goes on exactly."""
-        plain = {
-            "format": FORMAT,
-            "book": self.book.dump(),
-            "events": self._events.dump(),
-            "intake": self._intake.dump(),
-            "backlog": self._backlog.dump(),
-        }
-        return (json.dumps(plain).encode(), *self.fleet.dump())
+        plain = {"format": FORMAT, "book": self.book.dump(), "rows": self._rows.dump()}
+        return (json.dumps(plain).encode(), *self.fleet.dump(), *self._rows.backlog.columns())
 
     def restore(self, chunks: Sequence[bytes], equipment: Iterable[Equipment] = ()) -> None:
         """Take back what `dump` gave, then what the registry says now.
@@ -364,17 +204,10 @@ class Engine:
         plain = json.loads(chunks[0])
         if plain["format"] != FORMAT:
             raise ValueError(f"state format {plain['format']}, expected {FORMAT}")
-        self.fleet.restore(*chunks[1:])
+        self.fleet.restore(*chunks[1:4])
         self.book.restore(plain["book"])
-        self._events.restore(plain["events"])
-        self._intake.restore(plain["intake"])
-        self._backlog.restore(plain["backlog"])
-        for row in {*self._intake.waiting, *self._events.pending, *self._backlog.held}:
-            self.fleet.special[row] = True
+        self._rows.restore(plain["rows"], (chunks[4], chunks[5]))
         self.register(equipment)
-
-
-NAN = float("nan")
 
 
 def _columns(readings: NDArray[np.void]) -> Sample:

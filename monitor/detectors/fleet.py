@@ -120,8 +120,13 @@ class Fleet:
 
     def store_one(self, row: int, lane: Lane) -> None:
         """Put a lane of numbers back."""
-        self.floats[row] = [getattr(lane, name) for name in FLOATS] + lane.since
-        self.flags[row] = [getattr(lane, name) for name in FLAGS] + lane.active + lane.told
+        self.floats[row], self.flags[row] = self.packed(lane)
+
+    def packed(self, lane: Lane) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """A lane of numbers as columns, not stored."""
+        floats = [getattr(lane, name) for name in FLOATS] + lane.since
+        flags = [getattr(lane, name) for name in FLAGS] + lane.active + lane.told
+        return np.array(floats, np.float64), np.array(flags, np.bool_)
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One float column of all rows, as a view."""

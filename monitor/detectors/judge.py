@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,19 @@ from monitor.detectors.rules import RULES, SILENCE
 from monitor.domain.fault import FaultKind
 
 INF = float("inf")
-_BELIEVED_FIELDS = ("mode", "mv", "direction", "zone", "floor", "closed", "passenger", "speed", "pos")
+#: Columns of the believed sample, by the names of protocol §2, and whether they are counts or measures.
+_BELIEVED = {
+    "service_mode": "mode", "car_status": "mv", "car_direction": "direction", "door_zone": "zone",
+    "car_position": "floor", "door_closed": "closed", "passenger": "passenger",
+    "speed_mps": "speed", "position_m": "pos",
+}  # fmt: skip
+_MEASURES = ("speed_mps", "position_m")
 
 
 class Judge:
     """Runs the rules over lanes and writes what changes into the book."""
 
-    def __init__(self, fleet: Fleet, book: Book, names: dict[int, str]) -> None:
+    def __init__(self, fleet: Fleet, book: Book, names: Mapping[int, str]) -> None:
         self.fleet = fleet
         self.book = book
         self._names = names
@@ -159,10 +166,10 @@ def _due(s: Lane, now: Any, th: Any, o: Ops) -> Any:
 def evidence(lane: Lane) -> dict[str, Any]:
     """What was seen when a fault changed: the believed sample, for people to check. Unknown is None."""
     seen: dict[str, Any] = {}
-    for name in _BELIEVED_FIELDS:
-        value = float(getattr(lane, name))
-        unknown = value != value or (name not in ("floor", "speed", "pos") and value < 0)
-        seen[name] = None if unknown else round(value, 3) if name in ("speed", "pos") else int(value)
+    for name, column in _BELIEVED.items():
+        value = float(getattr(lane, column))
+        unknown = value != value or (column not in ("floor", "speed", "pos") and value < 0)
+        seen[name] = None if unknown else round(value, 3) if name in _MEASURES else int(value)
     known = lane.last_ts == lane.last_ts
     return {
         "seen": seen,
