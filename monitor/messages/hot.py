@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.domain.errors import UnreadableError
 from monitor.domain.register import Register
+from monitor.messages import exact
 from monitor.messages.exact import MAX_BYTES, MAX_OBJECTS
 from monitor.messages.payloads import LiftStatus, StairStatus
 from monitor.messages.samples import LIFT, STAIR, Column, Table
@@ -61,7 +63,7 @@ def read(mail: Mail, form: Form, register: Register) -> Read:
     objects, counts = _decode(mail.payloads, form)
     table = Table(list(chain.from_iterable(objects)), form.columns)
     owner = np.repeat(np.arange(len(counts)), counts)
-    doubtful = (counts == 0) | _doubtful(mail.payloads, table, owner)
+    doubtful = _doubtful(mail.payloads, table, owner, counts)
     numbers = np.repeat(mail.numbers, counts)
     if any(table.ids) or (mail.numbers < 0).any():
         numbers = _name(mail, table, counts, register, doubtful)
@@ -98,25 +100,28 @@ def _decode_one(payload: bytes, form: Form) -> Any:
         return []
 
 
-def _doubtful(payloads: Sequence[bytes], table: Table, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Messages in which something may have been overlooked.
+def _doubtful(
+    payloads: Sequence[bytes], table: Table, owner: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Messages that could not be read, or in which something was overlooked.
 
     Each field read costs one colon, so more colons than fields mean a key twice, a field unknown to us, or a colon in
-    a text; an escape or a byte beyond ASCII may hide what msgspec skips unread (NUL, wrong UTF-8).
+    a text; an escape or a byte beyond ASCII may hide what msgspec skips unread (NUL, wrong UTF-8). Those are looked
+    into; what was read of them stands if they turn out to be sound.
     """
+    doubtful: NDArray[np.bool_] = counts == 0
     joined = b"".join(payloads)
-    sent = table.sent()
-    if joined.count(b":") == int(sent.sum()) and b"\\" not in joined and joined.isascii():
-        return np.zeros(len(payloads), np.bool_)
-    fields = np.bincount(owner, sent, len(payloads)) if table.size else np.zeros(len(payloads))
-    return np.fromiter(
-        (
-            one.count(b":") != count or b"\\" in one or not one.isascii()
-            for one, count in zip(payloads, fields.tolist(), strict=True)
-        ),
-        np.bool_,
-        len(payloads),
-    )
+    if joined.count(b":") == int(table.sent.sum()) and b"\\" not in joined and joined.isascii():
+        return doubtful
+    fields = np.bincount(owner, table.sent, len(payloads)).tolist()
+    for place, payload in enumerate(payloads):
+        if doubtful[place] or (payload.count(b":") == fields[place] and b"\\" not in payload and payload.isascii()):
+            continue
+        try:
+            exact.read(payload)
+        except UnreadableError:
+            doubtful[place] = True
+    return doubtful
 
 
 def _name(
@@ -130,10 +135,11 @@ def _name(
         start += count
         if number >= 0:
             own = register.by_number[number].equipment_id
-            doubtful[place] |= any(one not in ("", own) for one in ids)
+            doubtful[place] |= any(one not in ("", None, own) for one in ids)
             numbers += [number] * count
             continue
-        found = list(map(mail.known(place).get, ids))
+        known = mail.known(place)
+        found = [known.get(one or "") for one in ids]
         if None in found:
             doubtful[place] = True
             numbers += [0] * count

@@ -1,9 +1,8 @@
 """Payloads of protocol §2-6 as msgspec structs.
 
-A struct holds what the protocol names; other fields are skipped. A field that is not sent has a value that cannot be
-sent (-1 for codes, NaN for quantities), so that a column of structs becomes a numpy column without a look at each
-value. An explicit null means the same as a missing field; it is taken out before (`exact.without_nulls`), since these
-types refuse it.
+A struct holds what the protocol names; other fields are skipped. A field of a sample that is not sent has a value that
+cannot be sent (-1 for codes, NaN for quantities), so that a column of structs becomes a numpy column without a look at
+each value. An explicit null is None here and means the same: *unknown* (protocol §1).
 """
 
 from __future__ import annotations
@@ -31,35 +30,35 @@ Key = Annotated[str, Meta(min_length=1, max_length=128)]
 class LiftStatus(Struct, kw_only=True, gc=False):
     """One sample of a lift (§2). Field order is the order of `samples.LIFT`'s columns."""
 
-    equipment_id: str = ""
+    equipment_id: str | None = ""
     ts: Instant
-    seq: Instant = -1
-    service_mode: ServiceMode = -1
-    car_status: Flag = -1
-    car_direction: Direction = -1
-    door_zone: Flag = -1
-    car_position: int = NO_FLOOR
-    door_closed: Flag = -1
-    passenger: Flag = -1
-    speed_mps: Speed = NAN
-    position_m: float = NAN
-    power: Flag = -1
-    load_kg: float = NAN
-    run_count: int = -1
+    seq: Instant | None = -1
+    service_mode: ServiceMode | None = -1
+    car_status: Flag | None = -1
+    car_direction: Direction | None = -1
+    door_zone: Flag | None = -1
+    car_position: int | None = NO_FLOOR
+    door_closed: Flag | None = -1
+    passenger: Flag | None = -1
+    speed_mps: Speed | None = NAN
+    position_m: float | None = NAN
+    power: Flag | None = -1
+    load_kg: float | None = NAN
+    run_count: int | None = -1
 
 
 class StairStatus(Struct, kw_only=True, gc=False):
-    """One sample of an escalator or a moving walkway (§2)."""
+    """One sample of an escalator or a moving walkway (§2). Field order is the order of `samples.STAIR`'s columns."""
 
-    equipment_id: str = ""
+    equipment_id: str | None = ""
     ts: Instant
-    seq: Instant = -1
-    service_mode: ServiceMode = -1
-    moving: Flag = -1
-    direction: Direction = -1
-    speed_mps: Speed = NAN
-    passenger: Flag = -1
-    power: Flag = -1
+    seq: Instant | None = -1
+    service_mode: ServiceMode | None = -1
+    moving: Flag | None = -1
+    direction: Direction | None = -1
+    speed_mps: Speed | None = NAN
+    passenger: Flag | None = -1
+    power: Flag | None = -1
 
 
 class ValuesStatus(Struct, kw_only=True):

@@ -109,6 +109,8 @@ class Profile:
         return [coded for coded in found if coded is not None]
 
     def _coded(self, fields: dict[str, Any]) -> Coded | None:
+        if "vendor_code" in fields:
+            fields.setdefault("code", 0)
         sent = fields.get("vendor_code", fields.get("code"))
         if not isinstance(sent, int | str) or isinstance(sent, bool):
             return Coded(fields=fields, kind=None)

@@ -6,7 +6,7 @@ between a JSON integer and its int64, so `ts` and `seq` are exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ AHEAD_MS = 24 * 3_600_000
 BEHIND_MS = 31 * 24 * 3_600_000
 
 _FLOOR_MIN, _FLOOR_MAX = FLOOR_UNKNOWN + 1, 2**31 - 1
+_INT64_MAX = 2**63 - 1
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -89,28 +90,40 @@ def absent_rows(size: int) -> NDArray[np.void]:
 
 
 class Table:
-    """Status samples of one struct type as columns, before they belong to an equipment."""
+    """Status samples of one struct type as columns, before they belong to an equipment.
 
-    __slots__ = ("columns", "ids", "size")
+    `ids` are the equipment ids sent ("" or None where none was); `sent` is how many fields each sample carried, nulls
+    included. A field sent with the very value that stands for "not sent" is not counted.
+    """
+
+    __slots__ = ("columns", "ids", "sent", "size")
 
     def __init__(self, structs: Sequence[LiftStatus | StairStatus], columns: tuple[Column, ...]) -> None:
-        """Take the structs apart; an integer beyond 64 bits is brought within them (it is clamped later anyhow)."""
         self.size = len(structs)
         self.columns: dict[str, NDArray[Any]] = {}
-        self.ids: tuple[str, ...] = ()
+        self.ids: tuple[str | None, ...] = ()
+        self.sent = np.zeros(self.size, np.int64)
         if not structs:
             return
-        ids, *fields = zip(*map(astuple, structs), strict=True)
-        self.ids = ids
+        self.ids, *fields = zip(*map(astuple, structs), strict=True)
+        if any(self.ids):
+            self.sent += np.fromiter(map(bool, self.ids), np.int64, self.size)
         for column, values in zip(columns, fields, strict=True):
-            self.columns[column.column] = _array(values, _DTYPES[column.kind], self.size)
+            self.columns[column.column] = self._array(values, column)
 
-    def sent(self) -> NDArray[np.int64]:
-        """How many fields each sample carried, `equipment_id` included. An explicit -1 counts as not sent."""
-        counts = np.fromiter(map(bool, self.ids), np.int64, self.size)
-        for name, values in self.columns.items():
-            counts += _known(name, values)
-        return counts
+    def _array(self, values: tuple[Any, ...], column: Column) -> NDArray[Any]:
+        """One column; nulls become what is absent, integers beyond 64 bits are brought within (clamped later)."""
+        absent = _absent(column)
+        try:
+            array = np.fromiter(values, _DTYPES[column.kind], self.size)
+        except (TypeError, OverflowError):
+            fitted = (absent if one is None or one == absent else _within(one) for one in values)
+            array = np.fromiter(fitted, _DTYPES[column.kind], self.size)
+        known = ~np.isnan(array) if column.kind == "f" else array != absent
+        if not known.all() and None in values:
+            known |= np.fromiter((one is None for one in values), np.bool_, self.size)
+        self.sent += known
+        return array
 
     def readings(self, numbers: NDArray[np.int64], received_ms: NDArray[np.int64]) -> NDArray[np.void]:
         """READING rows; `numbers` and `received_ms` as long as the table."""
@@ -131,17 +144,14 @@ def is_broken(ts: Any, received_ms: Any) -> Any:
     return (ts - received_ms > AHEAD_MS) | (received_ms - ts > BEHIND_MS)
 
 
-def _array(values: Iterable[Any], dtype: Any, size: int) -> NDArray[Any]:
-    try:
-        return np.fromiter(values, dtype, size)
-    except OverflowError:
-        return np.fromiter((max(-(2**63) + 1, min(2**63 - 1, one)) for one in values), dtype, size)
+def _within(value: float) -> float:
+    return max(NO_FLOOR + 1, min(_INT64_MAX, value)) if isinstance(value, int) else value
 
 
-def _known(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
-    absent = NO_FLOOR if name == "car_position" else -1
-    known: NDArray[np.bool_] = ~np.isnan(values) if values.dtype == np.float64 else values != absent
-    return known
+def _absent(column: Column) -> float | int:
+    if column.kind == "f":
+        return np.nan
+    return NO_FLOOR if column.column == "car_position" else -1
 
 
 def _same(values: NDArray[Any]) -> NDArray[Any]:

@@ -66,6 +66,12 @@ def decode(*messages: Inbound, decoder: Decoder | None = None) -> Decoded:
     return decoder.decode(messages)
 
 
+def said(decoded: Decoded) -> int:
+    """How many things were read."""
+    lists = (decoded.events, decoded.links, decoded.measurements, decoded.rides, decoded.calls, decoded.actions)
+    return len(decoded.samples) + sum(len(one) for one in lists)
+
+
 def without(*fields: str, **changed: Any) -> dict[str, Any]:
     """SAMPLE less some fields, with some changed."""
     return {key: value for key, value in {**SAMPLE, **changed}.items() if key not in fields}
