@@ -71,6 +71,8 @@ class Engine:
 
     def register(self, equipment: Iterable[Equipment]) -> None:
         """Take in or change equipment; what is running goes on."""
+        equipment = tuple(equipment)
+        self.fleet.grow(max((one.number for one in equipment), default=-1) + 1)
         for one in equipment:
             self.fleet.register(one)
             self._names[one.number] = one.equipment_id

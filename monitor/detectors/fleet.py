@@ -45,7 +45,7 @@ class Fleet:
         if size <= self.size:
             return
         if size > len(self.due):
-            capacity = max(size, int(len(self.due) * 1.5), 64)
+            capacity = max(size, len(self.due) * 9 // 8, 64)
             self.floats = _extend(self.floats, capacity, np.nan)
             self.flags = _extend(self.flags, capacity, fill=False)
             self.due = _extend(self.due, capacity, np.inf)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+#: One empty mapping for all: a million equipments have a million registers of nothing.
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class EquipmentKind(StrEnum):
@@ -52,5 +57,5 @@ class Equipment:
     reports: Reports = Reports.SAMPLES
     profile: str | None = None
     limits: tuple[Mapping[str, float | str], ...] = ()
-    overrides: Mapping[str, float] = field(default_factory=dict)
-    place: Mapping[str, str | float] = field(default_factory=dict)
+    overrides: Mapping[str, float] = field(default_factory=lambda: _NONE)
+    place: Mapping[str, str | float] = field(default_factory=lambda: _NONE)

@@ -49,9 +49,7 @@ class Register:
             return known.number
         if self._unregistered_left <= 0 or self._next > self._last:
             return None
-        one = Equipment(
-            number=self._next, equipment_id=equipment_id, division=division, kind=kind, registered=False
-        )
+        one = Equipment(number=self._next, equipment_id=equipment_id, division=division, kind=kind, registered=False)
         self.add(one)
         self._new.append(one)
         return one.number
