@@ -6,6 +6,7 @@ an entry written before a column was added to READING is still read afterwards.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -117,9 +118,11 @@ def _rows(read: _Entry) -> NDArray[np.void]:
 _NAMES = frozenset(READING.names or ())
 
 
-def _array_to_bytes(value: Any) -> bytes:
+def _plain(value: Any) -> bytes | dict[str, Any]:
     if isinstance(value, np.ndarray):
         return value.astype("<f4", copy=False).tobytes()
+    if isinstance(value, MappingProxyType):
+        return dict(value)
     raise NotImplementedError(type(value).__name__)
 
 
@@ -127,5 +130,5 @@ def _array_from_bytes(_type: Any, value: Any) -> NDArray[np.float32]:
     return np.frombuffer(value, "<f4").copy()
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_array_to_bytes)
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 _decoder = msgspec.msgpack.Decoder(_Entry, dec_hook=_array_from_bytes)
