@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -43,7 +44,7 @@ class Broker:
     timeout_s: float = 10.0
 
 
-def tls_context(ca_file: str | None, cert_file: str | None, key_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
     """A context that checks the broker's certificate, with our own where given. Raises SettingsError."""
     try:
         context = ssl.create_default_context(cafile=ca_file)

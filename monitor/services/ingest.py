@@ -25,6 +25,9 @@ from monitor.messages.decode import Inbound
 from monitor.services.ingest_ports import D, Pace, Source, Store, Tally
 from monitor.services.judging import Engine, Judging, Turn, restore
 
+#: Messages of one batch that may make us fail; more are a defect of ours.
+POISON_LIMIT = 50
+
 R = TypeVar("R")
 _log = structlog.get_logger(__name__)
 
@@ -244,24 +247,28 @@ class Ingest(Generic[D]):
     async def _isolate(self, messages: Sequence[Inbound]) -> None:
         """Judge and commit what made us fail in halves, in order, until the messages that do it are set aside.
 
-        Nothing is under way when this is called. Raises what fails without any message.
+        Nothing is under way when this is called. Raises what fails without any message, and what makes so many
+        messages fail that it is a defect and no message's fault: then the broker keeps them all.
         """
         await self.recover()
-        parts = [messages]
+        good = self._state.snapshot()
+        parts, poison = [messages], 0
         while parts:
             part = parts.pop()
             try:
                 await self._commit(self._state.judge(part, self._clock()))
             except Exception as failure:
-                if not part:
+                if not part or poison == POISON_LIMIT:
                     raise
-                await self.recover()
+                self._judging = await restore(good, self._new_engine, self._unregistered_limit)
                 half = len(part) // 2
                 if half:
                     parts += [part[half:], part[:half]]
-                else:
-                    _log.exception("a message makes us fail and is set aside", topic=part[0].topic)
-                    await self._commit(self._state.set_aside(part[0], failure, self._clock()))
+                    continue
+                poison += 1
+                _log.exception("a message makes us fail and is set aside", topic=part[0].topic)
+                await self._commit(self._state.set_aside(part[0], failure, self._clock()))
+            good = self._state.snapshot()
 
     # --- now and then ---
 
@@ -283,9 +290,9 @@ class Ingest(Generic[D]):
         return _Found(await self._store.changed_equipment(), await self._store.requested(self._pace.messages))
 
     async def _take_in(self, found: _Found) -> None:
-        if found.equipment:
-            _log.info("the registry changed", equipment=len(found.equipment))
-            self._state.change_registry(found.equipment)
+        changed = self._state.change_registry(found.equipment)
+        if changed:
+            _log.info("the registry changed", equipment=changed)
             self._due.checkpoint = 0.0
         if found.requested:
             ids = tuple(one for one, _ in found.requested)

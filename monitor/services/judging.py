@@ -61,15 +61,24 @@ class Judging:
     """
 
     def __init__(self, restored: Restored, new_engine: Callable[[], Engine], unregistered_limit: int) -> None:
+        self._free_numbers = restored.free_numbers
         self._register = Register(restored.equipment, free=restored.free_numbers, unregistered_limit=unregistered_limit)
         self._decoder = Decoder(self._register)
         self._engine = new_engine()
         self.position = restored.checkpoint.position if restored.checkpoint else 0
         self._now_ms = 0
-        if restored.checkpoint is None:
-            self._engine.register(restored.equipment)
-        else:
-            self._engine.restore(restored.checkpoint.chunks, restored.equipment)
+        self._bring_back(restored, new_engine)
+
+    def _bring_back(self, restored: Restored, new_engine: Callable[[], Engine]) -> None:
+        if restored.checkpoint is not None:
+            try:
+                self._engine.restore(restored.checkpoint.chunks, restored.equipment)
+            except Exception:  # noqa: BLE001 - a centre that begins anew is better than none
+                _log.exception("THE CHECKPOINT CANNOT BE READ: the detectors begin anew, check what is open by hand")
+                self._engine = new_engine()
+            else:
+                return
+        self._engine.register(restored.equipment)
 
     def judge(self, messages: Sequence[Inbound], now_ms: int) -> Turn:
         """Decode and judge a batch. Whatever this raises, the state is spoilt and has to be made again."""
@@ -144,11 +153,27 @@ class Judging:
         """The state after the last turn."""
         return Checkpoint(position=self.position, chunks=tuple(self._engine.dump()))
 
-    def change_registry(self, equipment: Sequence[Equipment]) -> None:
-        """Take in what the registry says now. Not in the journal: take a checkpoint with the next turn."""
-        for one in equipment:
+    def snapshot(self) -> Restored:
+        """The state after the last turn, to begin from again without the database."""
+        return Restored(
+            equipment=tuple(self._register.by_number.values()),
+            checkpoint=self.checkpoint(),
+            journal=(),
+            free_numbers=self._free_numbers,
+            last_alive_ms=None,
+        )
+
+    def change_registry(self, equipment: Sequence[Equipment]) -> int:
+        """Take in what the registry says now; returns how much of it was new to us.
+
+        Not in the journal: where anything was, take a checkpoint with the next turn.
+        """
+        known = self._register.by_id
+        changed = [one for one in equipment if known.get(one.equipment_id) != one]
+        for one in changed:
             self._register.add(one)
-        self._engine.register(equipment)
+        self._engine.register(changed)
+        return len(changed)
 
     def repeat(self, position: int, entry: bytes) -> None:
         """Judge a journal entry again; what follows from it was committed with it. Raises whatever judging raises."""

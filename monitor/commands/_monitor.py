@@ -1,0 +1,204 @@
+"""The parts of a monitor joined: broker, detectors, database."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from monitor.adapters.embedded.folder import DataFolder
+from monitor.adapters.mqtt import Bounds, Delivery, MqttSource
+from monitor.adapters.mqtt_connection import Broker, tls_context
+from monitor.adapters.pool import Database
+from monitor.adapters.quarantine import QuarantineBounds
+from monitor.adapters.registry import Registry
+from monitor.adapters.store import PostgresStore
+from monitor.detectors.engine import Engine
+from monitor.detectors.thresholds import Thresholds
+from monitor.domain.commit import Checkpoint, Commit, Restored
+from monitor.domain.equipment import Equipment
+from monitor.domain.errors import SettingsError, UnavailableError
+from monitor.messages.decode import Inbound
+from monitor.services.ingest import Ingest
+from monitor.services.ingest_ports import Pace
+from monitor.settings import Settings
+
+#: How long the end may take, s: the commit under way and a checkpoint.
+STOP_S = 6.0
+#: A sign of life younger than this: a monitor may have been connected until a moment ago, s.
+JUST_NOW_S = 60.0
+#: The wall clock behind the last sign of life by more than this deserves a person's look, s.
+CLOCK_BACK_S = 300.0
+_DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+_log = structlog.get_logger(__name__)
+
+
+class SteadyClock:
+    """Wall time at the start, and from there on the monotonic clock: no step of the wall clock reaches the rules."""
+
+    def __init__(self) -> None:
+        self._offset_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
+
+    def __call__(self) -> int:
+        """Now, ms since 1970 UTC."""
+        return time.monotonic_ns() // 1_000_000 + self._offset_ms
+
+
+class MonitorStore:
+    """What ingest needs of the database, from the adapters that own its tables."""
+
+    def __init__(self, database: Database, *, bounds: QuarantineBounds) -> None:
+        self._store = PostgresStore(database, bounds=bounds)
+        self._registry = Registry(database)
+        self._revision = 0
+
+    async def acquire(self) -> None:
+        """Become the one monitor of this database; waits while there is another."""
+        await self._store.acquire()
+
+    async def load(self, now_ms: int) -> Restored:
+        # Asked before, so that a change between the two is seen twice and never not at all.
+        self._revision = await self._registry.revision()
+        return await self._store.load(now_ms)
+
+    async def commit(self, commit: Commit) -> None:
+        await self._store.commit(commit)
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        await self._store.save_checkpoint(checkpoint)
+
+    async def changed_equipment(self) -> Sequence[Equipment]:
+        self._revision, changed = await self._registry.changed_since(self._revision)
+        return changed
+
+    async def requested(self, limit: int) -> Sequence[tuple[int, Inbound]]:
+        return ()
+
+    async def mark_resubmitted(self, ids: Sequence[int]) -> None:
+        return
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+async def run_monitor(settings: Settings, clock: Callable[[], int] | None = None) -> None:
+    """A monitor at work until it is cancelled; then it ends in good order, within STOP_S.
+
+    Raises:
+        SettingsError: no database or no broker is given, or a file of theirs is wrong.
+        RefusedError: another monitor took over, or the broker or the database denies what we need.
+    """
+    now = clock or SteadyClock()
+    database = Database(
+        _needed(settings.database_dsn(), "database"), application="tiwei monitor", connections=settings.database_pool
+    )
+    source = MqttSource(broker_of(settings), now, bounds_of(settings))
+    store = MonitorStore(database, bounds=QuarantineBounds(messages=settings.quarantine_rows))
+    try:
+        _log.info("waiting for the database, and for another monitor on it to end")
+        await _patiently(store.acquire)
+        ingest = Ingest(
+            source=source,
+            store=store,
+            new_engine=lambda: Engine((), Thresholds(**settings.thresholds)),
+            clock=now,
+            pace=pace_of(settings),
+            unregistered_limit=settings.unregistered_limit,
+        )
+        await ingest.recover()
+        _compare_clocks(now(), ingest.last_alive_ms)
+        if ingest.last_alive_ms is not None and now() - ingest.last_alive_ms < JUST_NOW_S * 1000:
+            source.left_just_now()
+        _tune_collector()
+        await _work(source, ingest)
+    finally:
+        with suppress(UnavailableError):
+            await store.close()
+        await database.close()
+
+
+async def _work(source: MqttSource, ingest: Ingest[Delivery]) -> None:
+    """Both stages until one of them fails, which ends the process, or we are cancelled."""
+    hearing = asyncio.create_task(source.run(), name="mqtt")
+    line = asyncio.create_task(ingest.run(), name="ingest")
+    try:
+        done, _ = await asyncio.wait((hearing, line), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        ingest.stop()
+        await asyncio.wait((line,), timeout=STOP_S)
+        for task in (line, hearing):
+            task.cancel()
+        await asyncio.gather(line, hearing, return_exceptions=True)
+
+
+async def _patiently(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Try until what is needed can be reached, saying each time what is missing."""
+    pause_s = 0.2
+    while True:
+        try:
+            return await attempt()
+        except UnavailableError as error:
+            _log.warning("the database is not reached", why=str(error), again_s=pause_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(10.0, pause_s * 1.6)
+
+
+def _compare_clocks(now_ms: int, last_alive_ms: int | None) -> None:
+    if last_alive_ms is not None and last_alive_ms - now_ms > CLOCK_BACK_S * 1000:
+        _log.error(
+            "the clock of this machine is behind the last sign of life: nothing that falls due by it will be noticed"
+            " until it has caught up; set it right and start again",
+            behind_s=(last_alive_ms - now_ms) // 1000,
+        )
+
+
+def _tune_collector() -> None:
+    """Batches leave no cycles behind: look for some seldom, and never again at the state that is there now."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
+
+
+def pace_of(settings: Settings) -> Pace:
+    """The line's measures as set."""
+    return Pace(
+        messages=settings.batch_messages,
+        gather_s=settings.batch_ms / 1000,
+        checkpoint_s=settings.checkpoint_s,
+        patience_s=0.8 * settings.mqtt_ack_wait_s,
+    )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """What may be held unacknowledged as set."""
+    return Bounds(messages=settings.mqtt_in_flight, redelivery_s=settings.mqtt_ack_wait_s)
+
+
+def broker_of(settings: Settings) -> Broker:
+    """Where the broker is and who we are there. Raises SettingsError."""
+    parts = urlsplit(_needed(settings.mqtt_dsn(), "broker"))
+    secure = parts.scheme == "mqtts"
+    client_id = settings.mqtt_client_id
+    session_id = client_id.get_secret_value() if client_id else DataFolder(settings.data_dir).secret("client_id")
+    return Broker(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or _DEFAULT_PORTS[parts.scheme],
+        session_id=session_id,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        tls=tls_context(settings.mqtt_ca_file, settings.mqtt_cert_file, settings.mqtt_key_file) if secure else None,
+    )
+
+
+def _needed(url: str | None, what: str) -> str:
+    if url is None:
+        raise SettingsError(f"no {what} is given")
+    return url
