@@ -28,6 +28,8 @@ POISON = "poison"
 #: First byte of a journal entry: a judged batch, or the centre's return after it was away.
 _BATCH = b"B"
 _RETURN = b"R"
+#: A journal entry that says nothing: the batch of a replay, which is history and none of the monitor's own.
+VOID = b"V"
 _INSTANT = struct.Struct("<q")
 
 _log = structlog.get_logger(__name__)
@@ -177,6 +179,9 @@ class Judging:
 
     def repeat(self, position: int, entry: bytes) -> None:
         """Judge a journal entry again; what follows from it was committed with it. Raises whatever judging raises."""
+        if entry[:1] == VOID:
+            self.position = position
+            return
         if entry[:1] == _RETURN:
             (now_ms,) = _INSTANT.unpack(entry[1:])
             self._engine.resume(now_ms)

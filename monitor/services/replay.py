@@ -130,17 +130,6 @@ class Replay:
         return outcome
 
 
-class FaultLine(msgspec.Struct):
-    """One output line (protocol §8)."""
-
-    at: int
-    equipment_id: str
-    fault: str
-    change: str
-    since: int
-    evidence: dict[str, Any]
-
-
 def run(stream: Stream, size: int = BATCH) -> Iterator[FaultChange]:
     """All changes of a stream, sorted by `at_ms`."""
     replay = Replay(stream.registry)
@@ -154,20 +143,21 @@ def run(stream: Stream, size: int = BATCH) -> Iterator[FaultChange]:
     yield from replay.lines(float("inf"))
 
 
-def encode(lines: Iterator[FaultChange]) -> Iterator[bytes]:
-    """Changes as JSON lines."""
-    encoder = msgspec.json.Encoder(order="deterministic")
-    for one in lines:
-        yield (
-            encoder.encode(
-                {
-                    "at": one.at_ms,
-                    "equipment_id": one.equipment_id,
-                    "fault": one.kind.value,
-                    "change": one.state.value,
-                    "since": one.since_ms,
-                    "evidence": dict(one.evidence),
-                }
-            )
-            + b"\n"
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def encode(line: FaultChange) -> bytes:
+    """A change as a line of JSON (protocol §8)."""
+    return (
+        _encode(
+            {
+                "at": line.at_ms,
+                "equipment_id": line.equipment_id,
+                "fault": line.kind.value,
+                "change": line.state.value,
+                "since": line.since_ms,
+                "evidence": dict(line.evidence),
+            }
         )
+        + b"\n"
+    )
