@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def plain(value: Any) -> Any:
             return (str(value.dtype), value.tobytes())
         case list() | tuple():
             return [plain(one) for one in value]
-        case dict():
+        case Mapping():
             return {key: plain(one) for key, one in value.items()}
         case float():
             return value.hex()
