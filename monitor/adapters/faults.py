@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from monitor.adapters.pgtext import instant, json_text
-from monitor.adapters.pool import Session
+import asyncpg
+
+from monitor.adapters.pgtext import instant, json_text, milliseconds
+from monitor.adapters.pool import Database, Session, database_errors
+from monitor.domain.errors import UnavailableError
 from monitor.domain.fault import MOMENTARY, FaultChange, FaultState
 
 CHANNEL = "tiwei_fault"
@@ -29,12 +35,24 @@ WHERE f.fault_id = c.fault_id AND f.cleared_at IS NULL
 _RAISE = """
 INSERT INTO tiwei.fault (fault_id, number, kind, since_at, raised_at, cleared_at, repeated, raised_in, cleared_in,
     raise_evidence, clear_evidence)
-SELECT r.fault_id, r.number, r.kind, r.since_at, r.raised_at, r.cleared_at, r.repeated, $1,
-    CASE WHEN r.cleared_at IS NOT NULL THEN $1 END, r.raise_evidence::jsonb, r.clear_evidence::jsonb
+SELECT r.fault_id, r.number, r.kind, r.since_at, r.raised_at, r.cleared_at, r.repeated, $1::bigint,
+    CASE WHEN r.cleared_at IS NOT NULL THEN $1::bigint END, r.raise_evidence::jsonb, r.clear_evidence::jsonb
 FROM unnest($2::uuid[], $3::integer[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
     $8::boolean[], $9::text[], $10::text[])
     AS r (fault_id, number, kind, since_at, raised_at, cleared_at, repeated, raise_evidence, clear_evidence)
 ON CONFLICT (fault_id) DO NOTHING
+"""
+
+_LIST = """
+SELECT f.*, e.equipment_id, e.division FROM tiwei.fault f JOIN tiwei.equipment e USING (number)
+WHERE (NOT $2 OR f.cleared_at IS NULL) AND ($3::text IS NULL OR e.division = $3)
+ORDER BY f.raised_at DESC, f.fault_id LIMIT $1
+"""
+
+# Positions of commits become visible in their order, so that nothing is ever passed over.
+_FEED = """
+SELECT f.*, e.equipment_id, e.division FROM tiwei.fault f JOIN tiwei.equipment e USING (number)
+WHERE f.raised_in > $1 OR f.cleared_in > $1
 """
 
 
@@ -113,3 +131,114 @@ def _raise_columns(ledger: Ledger) -> tuple[list[Any], ...]:
         [json_text(one.change.evidence) for one in raised],
         [one.clear_evidence for one in raised],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultLine:
+    """One fault as stored, times in ms since 1970. `evidence` is the raise's."""
+
+    fault_id: uuid.UUID
+    equipment_id: str
+    division: str
+    kind: str
+    since_ms: int
+    raised_ms: int
+    cleared_ms: int | None
+    repeated: bool
+    evidence: Mapping[str, Any]
+    clear_evidence: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLine:
+    """One committed change: what became of the fault, and the position of the commit."""
+
+    position: int
+    state: FaultState
+    fault: FaultLine
+
+    @property
+    def at_ms(self) -> int:
+        """When it was decided, on the receiver's clock."""
+        cleared = self.fault.cleared_ms
+        return cleared if self.state is FaultState.CLEARED and cleared is not None else self.fault.raised_ms
+
+
+def _line(row: asyncpg.Record) -> FaultLine:
+    return FaultLine(
+        fault_id=uuid.UUID(int=row["fault_id"].int),
+        equipment_id=row["equipment_id"],
+        division=row["division"],
+        kind=row["kind"],
+        since_ms=milliseconds(row["since_at"]),
+        raised_ms=milliseconds(row["raised_at"]),
+        cleared_ms=row["cleared_at"] and milliseconds(row["cleared_at"]),
+        repeated=row["repeated"],
+        evidence=json.loads(row["raise_evidence"]),
+        clear_evidence=row["clear_evidence"] and json.loads(row["clear_evidence"]),
+    )
+
+
+def _feed_lines(rows: Sequence[asyncpg.Record], after: int) -> list[FeedLine]:
+    lines = []
+    for row in rows:
+        fault = _line(row)
+        if row["raised_in"] > after:
+            lines.append(FeedLine(position=row["raised_in"], state=FaultState.RAISED, fault=fault))
+        # What is over when it is raised (a button, a fault of the past) has its clearing only where that tells something.
+        if row["cleared_in"] is not None and row["cleared_in"] > after and row["clear_evidence"] is not None:
+            lines.append(FeedLine(position=row["cleared_in"], state=FaultState.CLEARED, fault=fault))
+    return sorted(
+        lines, key=lambda line: (line.position, line.at_ms, line.state is FaultState.CLEARED, line.fault.kind)
+    )
+
+
+class Faults:
+    """The faults for readers outside the monitor."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest(self, limit: int, *, open_only: bool = False, division: str | None = None) -> list[FaultLine]:
+        """What was raised last, newest first."""
+        async with self._database.session() as session:
+            return [_line(row) for row in await session.fetch(_LIST, limit, open_only, division)]
+
+    async def position(self) -> int:
+        """The position of the last commit, for `changes_after`; -1 before the first."""
+        async with self._database.session() as session:
+            found = await session.fetchval("SELECT position FROM tiwei.progress")
+        return -1 if found is None else int(found)
+
+    async def changes_after(self, position: int) -> list[FeedLine]:
+        """Every change committed after `position`, in the order of the commits."""
+        async with self._database.session() as session:
+            return _feed_lines(await session.fetch(_FEED, position), position)
+
+    async def follow(self, position: int, poll_s: float = 5.0) -> AsyncIterator[FeedLine]:
+        """Every change committed after `position`, as it comes, for ever; goes on after the database was away.
+
+        The server's notice wakes, looking every `poll_s` guarantees.
+        """
+        woken = asyncio.Event()
+        listener: asyncpg.Connection[asyncpg.Record] | None = None
+        try:
+            while True:
+                with suppress(UnavailableError):
+                    if listener is None or listener.is_closed():
+                        listener = await self._listener(woken)
+                    woken.clear()
+                    for line in await self.changes_after(position):
+                        yield line
+                        position = line.position
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), poll_s)
+        finally:
+            if listener is not None:
+                listener.terminate()
+
+    async def _listener(self, woken: asyncio.Event) -> asyncpg.Connection[asyncpg.Record]:
+        with database_errors():
+            listener = await self._database.alone("tiwei feed")
+            await listener.add_listener(CHANNEL, lambda *_: woken.set())
+            return listener

@@ -8,7 +8,8 @@ a partition stands in its name: `reading_d20260131`, `reading_m201306`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
@@ -190,19 +191,26 @@ async def drop_before(connection: Session, server: Server, table: HistoryTable, 
     Raises asyncpg.LockNotAvailableError where a reader is in the way: try again later.
     """
     if server.hypertables:
-        rows = await connection.fetch(
-            "SELECT public.drop_chunks($1::text::regclass, older_than => $2::timestamptz)",
-            f"tiwei.{table.name}",
-            datetime.combine(_date(day), datetime.min.time(), UTC),
-        )
-        return len(rows)
+        async with _impatient(connection):
+            chunks = await connection.fetch(
+                "SELECT public.drop_chunks($1::text::regclass, older_than => $2::timestamptz)",
+                f"tiwei.{table.name}",
+                datetime.combine(_date(day), datetime.min.time(), UTC),
+            )
+        return len(chunks)
     old = [span for span in await spans_of(connection, table.name) if span.end <= day]
     for span in old:
-        async with connection.transaction():
-            # Taking a partition out locks the whole table: for a moment, or not at all.
-            await connection.execute("SET LOCAL lock_timeout = '200ms'")
+        async with _impatient(connection):
             await connection.execute(f"DROP TABLE tiwei.{span.name}")
     return len(old)
+
+
+@asynccontextmanager
+async def _impatient(connection: Session) -> AsyncIterator[None]:
+    """A transaction that takes a lock at once or not at all: while it waits for a reader, writers wait behind it."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '200ms'")
+        yield
 
 
 async def _attach(connection: Session, table: str, span: Span) -> None:

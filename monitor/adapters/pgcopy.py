@@ -9,13 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.adapters.pgtext import FIRST_MS, LAST_MS
 from monitor.domain.reading import FLOOR_UNKNOWN, READING
 
 #: 2000-01-01, PostgreSQL's zero of time, in ms since 1970.
 POSTGRES_EPOCH_MS = 946_684_800_000
-#: What a timestamptz can hold, ms since 1970: 4713 BC to the year 294276.
-_FIRST_MS, _LAST_MS = -210_866_803_200_000, 9_224_318_015_999_000
-
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 
@@ -70,8 +68,8 @@ SELECT_READINGS = " ".join(
 
 
 def postgres_us(ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Instants in ms since 1970 as PostgreSQL counts them: us since 2000; what no column holds is cut off."""
-    return (np.clip(ms, _FIRST_MS, _LAST_MS) - POSTGRES_EPOCH_MS) * 1000
+    """Instants in ms since 1970 as PostgreSQL counts them: us since 2000; outside the years 1 to 9999 is cut off."""
+    return (np.clip(ms, FIRST_MS, LAST_MS) - POSTGRES_EPOCH_MS) * 1000
 
 
 def encode(rows: NDArray[np.void]) -> bytes:

@@ -13,14 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_MS = -62_135_596_800_000
-_LAST_MS = 253_402_300_799_999
+#: The years 1 to 9999, ms since 1970.
+FIRST_MS = -62_135_596_800_000
+LAST_MS = 253_402_300_799_999
 _BIGINT = 2**63
 
 
 def instant(ms: int) -> datetime:
     """Ms since 1970 as an aware datetime; what is outside the years 1 to 9999 is cut off."""
-    return _EPOCH + timedelta(milliseconds=min(max(ms, _FIRST_MS), _LAST_MS))
+    return _EPOCH + timedelta(milliseconds=min(max(ms, FIRST_MS), LAST_MS))
 
 
 def milliseconds(moment: datetime) -> int:

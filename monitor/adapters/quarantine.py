@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from monitor.adapters.pgtext import clean, instant
-from monitor.adapters.pool import Session
+import asyncpg
+
+from monitor.adapters.pgtext import clean, instant, milliseconds
+from monitor.adapters.pool import Database, Session
 from monitor.domain.commit import Quarantined
 
 _STORE = """
@@ -29,6 +32,28 @@ DELETE FROM tiwei.quarantine WHERE quarantine_id IN (
                sum(octet_length(payload)) OVER newest_first AS octets
         FROM tiwei.quarantine WINDOW newest_first AS (ORDER BY quarantine_id DESC)
     ) AS kept WHERE place > $1 OR octets > $2)
+"""
+
+_LIST = """
+SELECT quarantine_id, received_at, topic, reason, detail, size, requested_at, resubmitted_at,
+    substring(payload FOR 200) AS payload, octet_length(payload) AS kept
+FROM tiwei.quarantine WHERE ($2::text IS NULL OR reason = $2)
+ORDER BY quarantine_id DESC LIMIT $1
+"""
+
+_WHOLE = (
+    "SELECT *, octet_length(payload) AS kept FROM tiwei.quarantine WHERE quarantine_id = ANY ($1::bigint[]) ORDER BY 1"
+)
+
+# What was cut when it was set aside is not the message any more.
+_REQUEST = """
+UPDATE tiwei.quarantine SET requested_at = $2, resubmitted_at = NULL
+WHERE quarantine_id = ANY ($1::bigint[]) AND octet_length(payload) = size RETURNING quarantine_id
+"""
+
+_REQUESTED = """
+SELECT *, octet_length(payload) AS kept FROM tiwei.quarantine WHERE requested_at IS NOT NULL AND resubmitted_at IS NULL
+ORDER BY quarantine_id LIMIT $1
 """
 
 _HELD = "SELECT count(*) AS messages, coalesce(sum(octet_length(payload)), 0)::bigint AS octets FROM tiwei.quarantine"
@@ -76,3 +101,86 @@ async def store_quarantined(session: Session, messages: Sequence[Quarantined]) -
 async def trim(session: Session, bounds: QuarantineBounds) -> None:
     """Let the oldest go until what is left is within `bounds`."""
     await session.execute(_TRIM, bounds.messages, bounds.octets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """One message in quarantine. `payload` may be only its beginning: `kept` bytes of `size` are stored."""
+
+    quarantine_id: int
+    received_ms: int
+    topic: str
+    reason: str
+    detail: str
+    size: int
+    kept: int
+    payload: bytes
+    requested_at: datetime | None
+    resubmitted_at: datetime | None
+
+
+def _set_aside(row: asyncpg.Record) -> SetAside:
+    return SetAside(
+        quarantine_id=row["quarantine_id"],
+        received_ms=milliseconds(row["received_at"]),
+        topic=row["topic"],
+        reason=row["reason"],
+        detail=row["detail"],
+        size=row["size"],
+        kept=row["kept"],
+        payload=row["payload"],
+        requested_at=row["requested_at"],
+        resubmitted_at=row["resubmitted_at"],
+    )
+
+
+class Quarantine:
+    """The quarantine for people, and for the monitor that judges again what they ask for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest(self, limit: int, reason: str | None = None) -> list[SetAside]:
+        """What was set aside last, newest first, with the first 200 bytes of each payload."""
+        async with self._database.session() as session:
+            return [_set_aside(row) for row in await session.fetch(_LIST, limit, reason)]
+
+    async def fetch(self, ids: Sequence[int]) -> list[SetAside]:
+        """These messages whole; what is not there any more is left out."""
+        async with self._database.session() as session:
+            return [_set_aside(row) for row in await session.fetch(_WHOLE, list(ids))]
+
+    async def counts(self) -> dict[str, int]:
+        """Messages ever set aside, by reason."""
+        async with self._database.session() as session:
+            rows = await session.fetch(
+                "SELECT reason, messages FROM tiwei.quarantine_count ORDER BY messages DESC, reason"
+            )
+        return {row["reason"]: row["messages"] for row in rows}
+
+    async def request(self, ids: Sequence[int], now_ms: int) -> list[int]:
+        """Ask the monitor to judge these again. Returns those taken: not what is gone or was cut."""
+        async with self._database.session() as session:
+            rows = await session.fetch(_REQUEST, list(ids), instant(now_ms))
+        return sorted(row["quarantine_id"] for row in rows)
+
+    async def requested(self, limit: int) -> list[SetAside]:
+        """What is asked for and not done, oldest first, whole."""
+        async with self._database.session() as session:
+            return [_set_aside(row) for row in await session.fetch(_REQUESTED, limit)]
+
+    async def mark_resubmitted(self, ids: Sequence[int]) -> None:
+        """These were judged again and what came of it is committed. One that is still unreadable has a row of its own."""
+        async with self._database.session() as session:
+            await session.execute(
+                "UPDATE tiwei.quarantine SET resubmitted_at = now() WHERE quarantine_id = ANY ($1::bigint[])", list(ids)
+            )
+
+    async def discard(self, ids: Sequence[int]) -> list[int]:
+        """Throw these away; returns those that were there."""
+        async with self._database.session() as session:
+            rows = await session.fetch(
+                "DELETE FROM tiwei.quarantine WHERE quarantine_id = ANY ($1::bigint[]) RETURNING quarantine_id",
+                list(ids),
+            )
+        return sorted(row["quarantine_id"] for row in rows)

@@ -24,8 +24,8 @@ SELECT * FROM tiwei.equipment WHERE NOT registered AND ($2::text IS NULL OR divi
 # Only a monitor that never used another number for this identifier proposes one: an import may have given it a number
 # meanwhile, under which nothing can have been stored yet, so the monitor's stands.
 _INSERT_NEW = """
-INSERT INTO tiwei.equipment (number, equipment_id, division, kind, registered, first_seen_at)
-SELECT n.number, n.equipment_id, n.division, n.kind, false, $5
+INSERT INTO tiwei.equipment (number, equipment_id, division, kind, registered, first_seen_at, revision)
+SELECT n.number, n.equipment_id, n.division, n.kind, false, $5, 0
 FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[]) AS n (number, equipment_id, division, kind)
 ON CONFLICT (equipment_id) DO UPDATE SET number = excluded.number, first_seen_at = excluded.first_seen_at
 """
@@ -123,6 +123,16 @@ class Registry:
         """The whole registry, by number."""
         async with self._database.session() as session:
             return await all_equipment(session)
+
+    async def revision(self) -> int:
+        """How far the registry has come: where `changed_since` may begin for who loads it afterwards."""
+        async with self._database.session() as session:
+            return int(await session.fetchval(_REVISION))
+
+    async def revision(self) -> int:
+        """The registry's revision now, for `changed_since`."""
+        async with self._database.session() as session:
+            return int(await session.fetchval("SELECT coalesce(max(revision), 0) FROM tiwei.equipment"))
 
     async def changed_since(self, revision: int) -> tuple[int, tuple[Equipment, ...]]:
         """What was imported after `revision` (0: everything), and the revision to ask with next time."""

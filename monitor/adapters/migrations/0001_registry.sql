@@ -2,7 +2,8 @@
 
 CREATE SEQUENCE tiwei.equipment_number AS integer;
 
--- Counts every change of the registry; importers hold an advisory lock, so that it is a gapless cursor for readers.
+-- Counts every change of the registry. Importers hold an advisory lock, so that changes become visible in this order and
+-- readers can use it as a cursor; what a monitor met on the wire itself has revision 0.
 CREATE SEQUENCE tiwei.equipment_revision;
 
 CREATE TABLE tiwei.equipment (

@@ -44,10 +44,13 @@ AS $body$
            min(s.sampled_at),
            max(s.sampled_at),
            max(s.service_mode) FILTER (WHERE s.held_ms IS NULL),
-           coalesce(sum(s.held_ms) FILTER (WHERE tiwei.known_mode(s.service_mode)), 0)::integer,
-           coalesce(sum(s.held_ms) FILTER (WHERE s.service_mode = 1), 0)::integer,
-           coalesce(sum(least(s.held_ms, 120000)) FILTER (WHERE tiwei.known_mode(s.service_mode)), 0)::integer,
-           coalesce(sum(least(s.held_ms, 120000)) FILTER (WHERE s.service_mode = 1), 0)::integer
+           coalesce(sum(s.held_ms) FILTER (WHERE s.held_ms > 0 AND tiwei.known_mode(s.service_mode)), 0)::integer,
+           coalesce(sum(s.held_ms) FILTER (WHERE s.held_ms > 0 AND s.service_mode = 1), 0)::integer,
+           -- least() passes NULL over: the last sample must be left out by the filter
+           coalesce(sum(least(s.held_ms, 120000))
+               FILTER (WHERE s.held_ms > 0 AND tiwei.known_mode(s.service_mode)), 0)::integer,
+           coalesce(sum(least(s.held_ms, 120000))
+               FILTER (WHERE s.held_ms > 0 AND s.service_mode = 1), 0)::integer
     FROM (
         SELECT r.number, r.sampled_at, r.service_mode, date_bin('1 hour', r.sampled_at, '2000-01-01Z') AS hour,
                (extract(epoch FROM lead(r.sampled_at) OVER same_hour - r.sampled_at) * 1000)::integer AS held_ms
