@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     )
     mqtt_cert_file: Path | None = Field(None, description="PEM of the centre's client certificate")
     mqtt_key_file: Path | None = Field(None, description="PEM of that certificate's key")
+    mqtt_pinned_cert_file: Path | None = Field(
+        None, description="PEM of the very certificate that the broker must show, whatever name it bears"
+    )
     mqtt_client_id: SecretStr | None = Field(
         None, description="the centre's client id; whoever knows it can take its session. Empty: made once, kept secret"
     )
@@ -166,6 +169,16 @@ class Settings(BaseSettings):
         for cert, key in (("mqtt_cert_file", "mqtt_key_file"), ("mqtt_tls_cert_file", "mqtt_tls_key_file")):
             if (getattr(self, cert) is None) != (getattr(self, key) is None):
                 raise ValueError(f"{PREFIX}{cert.upper()} and {PREFIX}{key.upper()} go together")
+        for part in ("database", "mqtt"):
+            if getattr(self, f"{part}_password_file") and getattr(self, f"{part}_url") is None:
+                raise ValueError(
+                    f"{PREFIX}{part.upper()}_PASSWORD_FILE is for a {PREFIX}{part.upper()}_URL, there is none"
+                )
+        if self.mqtt_tls_client_ca_file and not (self.mqtt_tls_cert_file and self.mqtt_cert_file):
+            raise ValueError(
+                f"{PREFIX}MQTT_TLS_CLIENT_CA_FILE wants a certificate from every client: also set "
+                f"{PREFIX}MQTT_TLS_CERT_FILE (the broker's) and {PREFIX}MQTT_CERT_FILE (the centre's)"
+            )
         return self
 
     @property

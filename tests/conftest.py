@@ -147,13 +147,14 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroke
         f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\n"
     )
     child = subprocess.Popen([program, "-c", str(conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: _open(port), 10)
+    until(lambda: answers(port), 10)
     yield RunningBroker(url=f"mqtt://127.0.0.1:{port}", device_url=f"mqtt://127.0.0.1:{port}")
     child.send_signal(signal.SIGTERM)
     child.wait(10)
 
 
-def _open(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether a server takes connections there."""
     try:
         with socket.create_connection(("127.0.0.1", port), 1):
             return True
