@@ -15,6 +15,7 @@ from monitor.adapters.maintain import PostgresUpkeep
 from monitor.adapters.pool import Database
 from monitor.adapters.registry import Registry
 from monitor.adapters.store import PostgresStore
+from monitor.log import start_logging
 from monitor.services import replay, replay_store
 from monitor.settings import Settings, read_settings
 
@@ -26,10 +27,11 @@ def run(streams: Iterable[replay.Stream], out: BinaryIO, timezone: str | None) -
         RefusedError: a monitor is at work on that database.
     """
     settings = read_settings(**({"timezone": timezone} if timezone else {}))
-    asyncio.run(_run(settings, streams, out, timezone))
+    start_logging(settings.log_level, process="replay")
+    asyncio.run(_run(settings, streams, out))
 
 
-async def _run(settings: Settings, streams: Iterable[replay.Stream], out: BinaryIO, timezone: str | None) -> None:
+async def _run(settings: Settings, streams: Iterable[replay.Stream], out: BinaryIO) -> None:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     async with opened_database(settings) as url:
         database = Database(url, application="tiwei replay")
