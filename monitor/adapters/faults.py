@@ -185,7 +185,7 @@ def _feed_lines(rows: Sequence[asyncpg.Record], after: int) -> list[FeedLine]:
         fault = _line(row)
         if row["raised_in"] > after:
             lines.append(FeedLine(position=row["raised_in"], state=FaultState.RAISED, fault=fault))
-        # What is over when it is raised (a button, a fault of the past) has its clearing only where that tells something.
+        # A button is over when it is pressed: nothing tells of its end.
         if row["cleared_in"] is not None and row["cleared_in"] > after and row["clear_evidence"] is not None:
             lines.append(FeedLine(position=row["cleared_in"], state=FaultState.CLEARED, fault=fault))
     return sorted(

@@ -14,7 +14,8 @@ ORDER BY equipment_id COLLATE "C"
 """
 
 _FAULTS = """
-SELECT number, count(*) FILTER (WHERE kind = ANY ($3::text[])) AS raised, count(*) FILTER (WHERE kind = $4) AS entrapments
+SELECT number, count(*) FILTER (WHERE kind = ANY ($3::text[])) AS raised,
+       count(*) FILTER (WHERE kind = $4) AS entrapments
 FROM tiwei.fault WHERE raised_at >= $1 AND raised_at < $2 AND NOT repeated
 GROUP BY number
 """

@@ -170,7 +170,7 @@ class Quarantine:
             return [_set_aside(row) for row in await session.fetch(_REQUESTED, limit)]
 
     async def mark_resubmitted(self, ids: Sequence[int]) -> None:
-        """These were judged again and what came of it is committed. One that is still unreadable has a row of its own."""
+        """These were judged again and what came of it is committed; what is still unreadable has a new row."""
         async with self._database.session() as session:
             await session.execute(
                 "UPDATE tiwei.quarantine SET resubmitted_at = now() WHERE quarantine_id = ANY ($1::bigint[])", list(ids)

@@ -127,11 +127,6 @@ class Registry:
     async def revision(self) -> int:
         """How far the registry has come: where `changed_since` may begin for who loads it afterwards."""
         async with self._database.session() as session:
-            return int(await session.fetchval(_REVISION))
-
-    async def revision(self) -> int:
-        """The registry's revision now, for `changed_since`."""
-        async with self._database.session() as session:
             return int(await session.fetchval("SELECT coalesce(max(revision), 0) FROM tiwei.equipment"))
 
     async def changed_since(self, revision: int) -> tuple[int, tuple[Equipment, ...]]:

@@ -37,8 +37,7 @@ ON CONFLICT (number, hour) DO UPDATE SET
 WHERE excluded.samples >= rollup_hour.samples
 """
 
-_ROLL_SOME = (
-    """
+_ROLL_SOME = """
 INSERT INTO tiwei.rollup_hour
 SELECT s.* FROM (
     SELECT d.hour, array_agg(DISTINCT n.number) AS numbers
@@ -47,15 +46,14 @@ SELECT s.* FROM (
 ) AS dirty
 CROSS JOIN LATERAL tiwei.summarise(dirty.hour, dirty.hour + interval '1 hour', dirty.numbers) AS s
 """
-    + _KEEP_FULLER
-)
 
-_ROLL_HOUR = "INSERT INTO tiwei.rollup_hour SELECT s.* FROM tiwei.summarise($1, $2, $3) AS s" + _KEEP_FULLER
+_ROLL_HOUR = "INSERT INTO tiwei.rollup_hour SELECT s.* FROM tiwei.summarise($1, $2, $3) AS s\n"
 
 _SEEN = """
 UPDATE tiwei.equipment e SET last_seen_at = seen.last_at
-FROM (SELECT number, max(last_at) AS last_at FROM tiwei.rollup_hour WHERE hour = ANY ($1::timestamptz[]) GROUP BY number)
-    AS seen
+FROM (
+    SELECT number, max(last_at) AS last_at FROM tiwei.rollup_hour WHERE hour = ANY ($1::timestamptz[]) GROUP BY number
+) AS seen
 WHERE e.number = seen.number AND (e.last_seen_at IS NULL OR e.last_seen_at < seen.last_at)
 """
 
@@ -85,13 +83,13 @@ async def _roll(connection: Session, hours: list[asyncpg.Record]) -> None:
     some = [row["hour"] for row in hours if not row["whole"]]
     whole = [row["hour"] for row in hours if row["whole"]]
     if some:
-        await connection.execute(_ROLL_SOME, some)
+        await connection.execute(_ROLL_SOME + _KEEP_FULLER, some)
     if whole:
         rows = await connection.fetch("SELECT number FROM tiwei.equipment ORDER BY number")
         numbers = [row["number"] for row in rows]
         for hour in whole:
             for part in _parts(numbers):
-                await connection.execute(_ROLL_HOUR, hour, hour + HOUR, part)
+                await connection.execute(_ROLL_HOUR + _KEEP_FULLER, hour, hour + HOUR, part)
     await connection.execute(_SEEN, some + whole)
 
 
@@ -108,10 +106,9 @@ def whole_hours(from_ms: int, to_ms: int) -> tuple[tuple[int, int], list[tuple[i
     return (first, end), [(a, b) for a, b in ((from_ms, first), (end, to_ms)) if a < b]
 
 
-# What is known of the service mode in [$1, $2) and how much of it is mode 1. Segments are hours or pieces of hours: from
-# the rollups where they are up to date, else from the samples. Between the last sample of one segment and the first of
-# the next the mode holds: without limit for a source of changes, for 120 s else. After the last sample of all, nothing is
-# known.
+# How long the service mode is known in [$1, $2), and is 1. Segments are hours or pieces of hours: from the rollups
+# where they are up to date, else from the samples. Between the last sample of one segment and the first of the next the
+# mode holds: without limit for a source of changes, for 120 s else. After the last sample of all nothing is known.
 _DURATIONS = """
 WITH asked AS MATERIALIZED (
     SELECT number, reports, CASE reports WHEN 'changes' THEN '-infinity' ELSE $1::timestamptz - interval '120 s' END
@@ -146,8 +143,8 @@ WITH asked AS MATERIALIZED (
     CROSS JOIN LATERAL tiwei.summarise(piece.from_at, piece.to_at, piece.numbers) AS s
 ), before AS (
     SELECT asked.number,
-           CASE WHEN raw.sampled_at >= rolled.last_at OR rolled.last_at IS NULL THEN raw.sampled_at ELSE rolled.last_at END
-               AS last_at,
+           CASE WHEN raw.sampled_at >= rolled.last_at OR rolled.last_at IS NULL THEN raw.sampled_at
+                ELSE rolled.last_at END AS last_at,
            CASE WHEN raw.sampled_at >= rolled.last_at OR rolled.last_at IS NULL THEN raw.service_mode
                 ELSE rolled.last_mode END AS last_mode
     FROM asked

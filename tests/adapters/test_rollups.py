@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,11 +28,9 @@ START = 1_766_620_800_000  # 2025-12-25 00:00 UTC
 
 def by_definition(rows: NDArray[np.void], reports: Reports, from_ms: int, to_ms: int) -> tuple[int, int]:
     """(known, normal) ms of one equipment's samples in [from_ms, to_ms)."""
-    ordered = sorted(
-        zip(rows["time_ms"].tolist(), rows["ts"].tolist(), rows["seq"].tolist(), rows["service_mode"].tolist())
-    )
+    ordered = sorted(rows[["time_ms", "ts", "seq", "service_mode"]].tolist())
     known = normal = 0
-    for (time, *_, mode), (following, *_) in zip(ordered, ordered[1:], strict=False):
+    for (time, *_, mode), (following, *_) in pairwise(ordered):
         until = following if reports is Reports.CHANGES else min(following, time + 120_000)
         held = max(0, min(until, to_ms) - max(time, from_ms))
         known += held if mode not in (-1, 7) else 0
