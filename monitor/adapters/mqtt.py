@@ -121,6 +121,7 @@ class MqttSource:
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._suspended = asyncio.Event()
+        self._complete = asyncio.Event()
         self._hearing = False
         self._deaf_since_ms: int | None = clock()
 
@@ -140,6 +141,10 @@ class MqttSource:
     def held(self) -> int:
         """Messages received on present connections and not acknowledged."""
         return sum(session.held_messages for session in self._sessions)
+
+    async def subscribed(self) -> None:
+        """Return once the broker holds all our subscriptions: what is published from then on reaches us in the end."""
+        await self._complete.wait()
 
     def collect_outage(self) -> int | None:
         """Since when telemetry did not reach us, if that was so at any time since the last call; ms, our clock."""
@@ -235,6 +240,8 @@ class MqttSource:
             if not (session.subscribed and connection.resumed_session):
                 await connection.subscribe(session.filters)
                 session.subscribed = True
+                if all(one.subscribed for one in self._sessions):
+                    self._complete.set()
             self._heard(session)
             _log.info("connected to the broker", session=session.name, resumed=connection.resumed_session)
             await self._until_suspended(connection)

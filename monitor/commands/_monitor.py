@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from monitor.adapters.pool import Database
 from monitor.adapters.quarantine import QuarantineBounds
 from monitor.adapters.registry import Registry
 from monitor.adapters.store import PostgresStore
+from monitor.commands._upkeep import keep_up
 from monitor.detectors.engine import Engine
 from monitor.detectors.thresholds import Thresholds
 from monitor.domain.commit import Checkpoint, Commit, Restored
@@ -87,8 +89,12 @@ class MonitorStore:
         await self._store.close()
 
 
-async def run_monitor(settings: Settings, clock: Callable[[], int] | None = None) -> None:
+async def run_monitor(
+    settings: Settings, clock: Callable[[], int] | None = None, on_ready: Callable[[], None] = lambda: None
+) -> None:
     """A monitor at work until it is cancelled; then it ends in good order, within STOP_S.
+
+    `on_ready` is called once, when the broker holds its subscriptions: what is published from then on is heard.
 
     Raises:
         SettingsError: no database or no broker is given, or a file of theirs is wrong.
@@ -116,7 +122,14 @@ async def run_monitor(settings: Settings, clock: Callable[[], int] | None = None
         if ingest.last_alive_ms is not None and now() - ingest.last_alive_ms < JUST_NOW_S * 1000:
             source.left_just_now()
         _tune_collector()
-        await _work(source, ingest)
+        keeper = asyncio.create_task(keep_up(database, settings), name="upkeep")
+        telling = asyncio.create_task(_tell_ready(source, on_ready), name="ready")
+        try:
+            await _work(source, ingest)
+        finally:
+            for task in (keeper, telling):
+                task.cancel()
+            await asyncio.gather(keeper, telling, return_exceptions=True)
     finally:
         with suppress(UnavailableError):
             await store.close()
@@ -137,6 +150,11 @@ async def _work(source: MqttSource, ingest: Ingest[Delivery]) -> None:
         for task in (line, hearing):
             task.cancel()
         await asyncio.gather(line, hearing, return_exceptions=True)
+
+
+async def _tell_ready(source: MqttSource, on_ready: Callable[[], None]) -> None:
+    await source.subscribed()
+    on_ready()
 
 
 async def _patiently(attempt: Callable[[], Awaitable[None]]) -> None:
@@ -194,11 +212,19 @@ def broker_of(settings: Settings) -> Broker:
         session_id=session_id,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        tls=tls_context(settings.mqtt_ca_file, settings.mqtt_cert_file, settings.mqtt_key_file) if secure else None,
+        tls=_tls(settings) if secure else None,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    return tls_context(
+        settings.mqtt_ca_file, settings.mqtt_cert_file, settings.mqtt_key_file, settings.mqtt_pinned_cert_file
     )
 
 
 def _needed(url: str | None, what: str) -> str:
     if url is None:
-        raise SettingsError(f"no {what} is given")
+        raise SettingsError(
+            f"no {what} is given: TIWEI_{'DATABASE' if what == 'database' else 'MQTT'}_URL, or `tiwei up`"
+        )
     return url
