@@ -6,6 +6,7 @@ an entry written before a column was added to READING is still read afterwards.
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import Any
 
@@ -34,6 +35,8 @@ VERSION = 1
 #: Longest entry, bytes; a longer one is refused unread.
 MAX_BYTES = 1 << 30
 
+#: Formats of numpy that a row may hold: what numpy itself would take is far more, down to expressions.
+_FORMAT = re.compile(r"[<|][iuf][1248]")
 _LAYOUT = [(name, READING[name].str) for name in READING.names or ()]
 
 
@@ -107,6 +110,8 @@ def unpack(entry: bytes) -> tuple[Decoded, int]:
 def _rows(read: _Entry) -> NDArray[np.void]:
     if read.layout == _LAYOUT or not read.layout:
         return np.frombuffer(read.samples, READING).copy()
+    if not all(_FORMAT.fullmatch(form) for _, form in read.layout):
+        raise ValueError("a layout of other things than numbers")
     written = np.frombuffer(read.samples, np.dtype(read.layout))
     rows = absent_rows(len(written))
     for name, _ in read.layout:
