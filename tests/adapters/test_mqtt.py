@@ -1,0 +1,388 @@
+"""The sessions on a real broker: what is acknowledged when, and what comes again in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from subprocess import run
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+import pytest
+
+from monitor.adapters.embedded.folder import DataFolder
+from monitor.adapters.embedded.nats import NatsServer
+from monitor.adapters.embedded.nats_conf import MAX_ACK_PENDING, BrokerOptions, Tls
+from monitor.adapters.mqtt import TELEMETRY, URGENT, Bounds, Delivery, MqttSource
+from monitor.adapters.mqtt_connection import Broker, Connection, tls_context
+from monitor.domain.errors import RefusedError, SettingsError, UnavailableError
+from tests.conftest import DEVICE_PASSWORD, RunningBroker
+from tests.waiting import eventually
+
+REDELIVERY_S = 1.0
+SOON = Bounds(back_off_s=0.2, redelivery_s=0.0)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    """A broker that repeats soon."""
+    options = BrokerOptions(port=0, device_password=DEVICE_PASSWORD, ack_wait_s=REDELIVERY_S)
+    server = NatsServer(DataFolder(tmp_path_factory.mktemp("broker")), options)
+    url = asyncio.run(server.start())
+    place = url.rpartition("@")[2]
+    yield RunningBroker(url=url, device_url=f"mqtt://device:{DEVICE_PASSWORD}@{place}", server=server)
+    asyncio.run(server.stop(5))
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def broker_at(url: str, session_id: str | None = None) -> Broker:
+    parts = urlsplit(url)
+    return Broker(
+        host=parts.hostname or "",
+        port=parts.port or 0,
+        session_id=session_id or secrets.token_hex(16),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        timeout_s=5.0,
+    )
+
+
+@asynccontextmanager
+async def running(source: MqttSource) -> AsyncIterator[MqttSource]:
+    """The source connected, with whatever retained links others left acknowledged and out of the way."""
+    task = asyncio.create_task(source.run())
+    try:
+        await eventually(lambda: source.hearing and source._urgent.subscribed, 20)
+        yield source
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def device(url: str) -> AsyncIterator[aiomqtt.Client]:
+    parts = urlsplit(url)
+    user = unquote(parts.username) if parts.username else None
+    async with aiomqtt.Client(
+        parts.hostname or "",
+        parts.port or 0,
+        username=user,
+        password=unquote(parts.password or "") or None,
+        identifier=f"device-{uuid.uuid4().hex}",
+    ) as client:
+        client.pending_calls_threshold = 100_000
+        yield client
+
+
+def lift() -> str:
+    return f"T{uuid.uuid4().hex[:20]}"
+
+
+def status(equipment_id: str) -> str:
+    return f"se/v1/310104/lift/{equipment_id}/status"
+
+
+async def collect(source: MqttSource, marker: str, count: int, seconds: float = 20) -> list[Delivery]:
+    """Deliveries until `count` messages whose topic holds `marker` are there; of the others nothing is kept."""
+    got: list[Delivery] = []
+    deadline = time.monotonic() + seconds
+    while sum(len(texts([one], marker)) for one in got) < count:
+        assert time.monotonic() < deadline, f"{texts(got, marker)} within {seconds} s"
+        await source.wait(1, 0.1)
+        got.append(source.take(10_000, 10**9))
+    return got
+
+
+def texts(deliveries: Sequence[Delivery], marker: str) -> list[str]:
+    return [m.payload.decode() for one in deliveries for m in one.messages if marker in m.topic]
+
+
+async def send(url: str, topic: str, payloads: Sequence[str], *, retain: bool = False) -> None:
+    async with device(url) as client:
+        for one in payloads:
+            await client.publish(topic, one, qos=1, retain=retain)
+
+
+async def test_what_is_sent_arrives_in_order_with_topic_and_time(broker: RunningBroker) -> None:
+    source = MqttSource(broker_at(broker.url), now_ms, SOON)
+    name = lift()
+    async with running(source):
+        before = now_ms()
+        await send(broker.device_url, status(name), [str(n) for n in range(20)])
+        got = await collect(source, name, 20)
+    assert texts(got, name) == [str(n) for n in range(20)]
+    first = next(m for one in got for m in one.messages if name in m.topic)
+    assert first.topic == status(name)
+    assert before <= first.received_ms <= now_ms()
+    assert not first.retained
+
+
+async def test_what_was_not_acknowledged_comes_again_and_only_that(broker: RunningBroker) -> None:
+    me, name = broker_at(broker.url), lift()
+    async with running(MqttSource(me, now_ms, SOON)) as source:
+        await send(broker.device_url, status(name), ["kept"])
+        for one in await collect(source, name, 1):
+            source.acknowledge(one)
+        assert source.held == 0
+        await send(broker.device_url, status(name), ["lost 1", "lost 2"])
+        await collect(source, name, 2)
+        # The acknowledgement above is on its way before this connection ends.
+        await send(broker.device_url, status(name), ["while away"])
+        await collect(source, name, 1)
+    async with running(MqttSource(me, now_ms, SOON)) as source:
+        got = await collect(source, name, 3)
+    assert sorted(texts(got, name)) == ["lost 1", "lost 2", "while away"]
+
+
+async def test_after_the_wait_the_old_comes_before_the_new(broker: RunningBroker) -> None:
+    me, name = broker_at(broker.url), lift()
+    bounds = Bounds(redelivery_s=REDELIVERY_S + 0.5)
+    async with running(MqttSource(me, now_ms, bounds)) as source:
+        await send(broker.device_url, status(name), [f"{n:03d}" for n in range(100)])
+        await collect(source, name, 100)
+    source = MqttSource(me, now_ms, bounds)
+    source.left_just_now()
+    await send(broker.device_url, status(name), [f"{n:03d}" for n in range(100, 200)])
+    async with running(source):
+        got = await collect(source, name, 200)
+    assert texts(got, name) == [f"{n:03d}" for n in range(200)]
+
+
+async def test_acknowledgements_of_a_lost_connection_are_not_sent_on_the_next(broker: RunningBroker) -> None:
+    """Packet ids belong to a connection: sent on another, they would make the broker forget other messages."""
+    me, name = broker_at(broker.url), lift()
+    source = MqttSource(me, now_ms, SOON)
+    async with running(source):
+        await send(broker.device_url, status(name), ["a", "b"])
+        old = await collect(source, name, 2)
+        source.suspend()
+        await eventually(lambda: not source.hearing)
+        source.resume()
+        await eventually(lambda: source.hearing)
+        await send(broker.device_url, status(name), ["c"])
+        again = await collect(source, name, 3)
+        assert sorted(texts(again, name)) == ["a", "b", "c"]
+        held = source.held
+        for one in old:
+            source.acknowledge(one)
+        assert source.held == held
+    async with running(MqttSource(me, now_ms, SOON)) as third:
+        assert sorted(texts(await collect(third, name, 3), name)) == ["a", "b", "c"]
+
+
+async def test_suspended_it_leaves_the_broker_which_keeps_everything(broker: RunningBroker) -> None:
+    name = lift()
+    async with running(MqttSource(broker_at(broker.url), now_ms, SOON)) as source:
+        assert source.collect_outage() is not None  # deaf until just now
+        assert source.collect_outage() is None
+        await send(broker.device_url, status(name), ["not taken"])
+        await eventually(lambda: source.count > 0)
+        source.suspend()
+        await eventually(lambda: not source.hearing)
+        left = now_ms()
+        assert source.count == source.held == 0
+        await send(broker.device_url, status(name), ["meanwhile"])
+        assert not await source.wait(1, 0.5)
+        source.resume()
+        got = await collect(source, name, 2)
+        since = source.collect_outage()
+        assert since is not None
+        assert left - 2_000 < since <= left
+    assert sorted(texts(got, name)) == ["meanwhile", "not taken"]
+
+
+async def test_a_repeat_on_the_same_connection_is_not_taken_twice(broker: RunningBroker) -> None:
+    """NATS repeats after `ack_wait` whatever a slow database keeps us from acknowledging."""
+    name = lift()
+    async with running(MqttSource(broker_at(broker.url), now_ms, SOON)) as source:
+        await send(broker.device_url, status(name), ["slow"])
+        got = await collect(source, name, 1)
+        seen = source._telemetry.connection
+        await source.wait(1_000_000, REDELIVERY_S + 2)
+        assert source._telemetry.connection is seen
+        assert texts([source.take(10_000, 10**9)], name) == []
+        for one in got:
+            source.acknowledge(one)
+        await send(broker.device_url, status(name), ["next"])
+        assert texts(await collect(source, name, 1), name) == ["next"]
+
+
+async def test_full_it_stops_reading_and_goes_on_when_there_is_room(broker: RunningBroker) -> None:
+    name = lift()
+    bounds = Bounds(messages=50, redelivery_s=0.0)
+    async with running(MqttSource(broker_at(broker.url), now_ms, bounds)) as source:
+        await send(broker.device_url, status(name), ["x"] * 60)
+        await eventually(lambda: source.held >= 50)
+        paused = source._telemetry.connection
+        assert paused is not None
+        assert paused._tap is not None
+        assert paused._tap.paused
+        await send(broker.device_url, status(name), ["y"] * 200)
+        assert not await source.wait(250, 0.5)
+        count = 0
+        while count < 260:
+            assert await source.wait(1, 5)
+            one = source.take(1_000, 10**9)
+            count += len(texts([one], name))
+            source.acknowledge(one)
+        assert count == 260
+        assert source.held == 0
+
+
+async def test_an_alarm_does_not_wait_behind_telemetry(broker: RunningBroker) -> None:
+    name = lift()
+    bounds = Bounds(messages=100, redelivery_s=0.0)
+    async with running(MqttSource(broker_at(broker.url), now_ms, bounds)) as source:
+        await send(broker.device_url, status(name), ["x"] * 500)
+        await eventually(lambda: source.held >= 100)
+        await send(broker.device_url, f"se/v1/310104/lift/{name}/event", ["alarm"])
+        await send(broker.device_url, f"calls/v1/310104/{name}", ["call"])
+        await eventually(lambda: source._urgent.count >= 2)
+        got = source.take(1_000, 10**6)
+    assert {"alarm", "call"} < set(texts([got], name))
+
+
+async def test_retained_links_are_marked_and_come_once_a_process(broker: RunningBroker) -> None:
+    me, name = broker_at(broker.url), lift()
+    await send(broker.device_url, f"se/v1/310104/lift/{name}/link", ["state"], retain=True)
+    async with running(MqttSource(me, now_ms, SOON)) as source:
+        got = await collect(source, name, 1)
+        assert [m.retained for one in got for m in one.messages if name in m.topic] == [True]
+        for one in got:
+            source.acknowledge(one)
+        source.suspend()
+        await eventually(lambda: not source.hearing and source._urgent.connection is None)
+        source.resume()
+        await eventually(lambda: source.hearing and source._urgent.connection is not None)
+        await send(broker.device_url, f"se/v1/310104/lift/{name}/event", ["after"])
+        assert texts(await collect(source, name, 1), name) == ["after"]
+    await send(broker.device_url, f"se/v1/310104/lift/{name}/link", [""], retain=True)
+
+
+async def test_a_refused_subscription_is_said(broker: RunningBroker) -> None:
+    """The login `device` may not read what devices send."""
+    with pytest.raises(RefusedError, match=r"refused the subscription .*/event \(0x80\)"):
+        await MqttSource(broker_at(broker.device_url), now_ms, SOON).run()
+
+
+async def test_a_wrong_password_is_tried_again_not_fatal(broker: RunningBroker) -> None:
+    parts = urlsplit(broker.url)
+    wrong = Broker(
+        host=parts.hostname or "", port=parts.port or 0, session_id="x", username="@centre", password="wrong"
+    )
+    source = MqttSource(wrong, now_ms, Bounds(back_off_s=0.1))
+    task = asyncio.create_task(source.run())
+    await eventually(lambda: source._telemetry.attempts > 2)
+    assert not task.done()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_broker_that_is_killed_is_met_again_with_everything(own_broker: RunningBroker) -> None:
+    assert own_broker.server is not None
+    me, name = broker_at(own_broker.url), lift()
+    source = MqttSource(me, now_ms, Bounds(back_off_s=0.3, redelivery_s=REDELIVERY_S))
+    async with running(source):
+        await send(own_broker.device_url, status(name), ["1", "2", "3"])
+        for one in await collect(source, name, 3):
+            source.acknowledge(one)
+        await send(own_broker.device_url, status(name), ["4", "5"])
+        await collect(source, name, 2)
+        child = own_broker.server._child
+        assert child is not None
+        child.kill()
+        child.wait()
+        await eventually(lambda: not source.hearing)
+        assert source.held == 0
+        await own_broker.server.start()
+        await send(own_broker.device_url, status(name), ["6"])
+        got = await collect(source, name, 3, 30)
+    assert [one for one in texts(got, name) if one > "3"] == ["4", "5", "6"]
+
+
+async def test_nothing_listens_there() -> None:
+    connection = Connection(
+        Broker(host="127.0.0.1", port=9, session_id="x", timeout_s=1), "telemetry", now_ms, lambda _: None
+    )
+    with pytest.raises(UnavailableError):
+        await connection.open()
+    await connection.close()
+
+
+@pytest.mark.mosquitto
+async def test_mosquitto_serves_as_well(mosquitto: RunningBroker) -> None:
+    me, name = broker_at(mosquitto.url), lift()
+    async with running(MqttSource(me, now_ms, SOON)) as source:
+        await send(mosquitto.device_url, status(name), ["1", "2"])
+        first, *_ = [one for one in await collect(source, name, 2) if one.messages]
+        source.acknowledge(first)
+        await send(mosquitto.device_url, f"se/v1/310104/lift/{name}/event", ["alarm"])
+        await collect(source, name, 1)
+    await send(mosquitto.device_url, status(name), ["3"])
+    async with running(MqttSource(me, now_ms, SOON)) as source:
+        got = await collect(source, name, 2)
+    assert {"alarm", "3"} <= set(texts(got, name)) <= {"2", "alarm", "3"}
+
+
+def test_the_filters_of_a_session_fit_into_its_packet_ids() -> None:
+    for filters in (TELEMETRY, URGENT):
+        assert len(filters) * MAX_ACK_PENDING <= 65_535
+        assert not any("#" in one or "$share" in one for one in filters)
+
+
+def test_wrong_certificate_files_are_a_wrong_setting() -> None:
+    with pytest.raises(SettingsError, match="nowhere"):
+        tls_context(Path("/nowhere/ca.pem"), None, None)
+
+
+async def test_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
+    authority, cert, key = certificates(tmp_path)
+    tls = Tls(cert=cert, key=key, client_ca=authority)
+    options = BrokerOptions(port=0, device_password=DEVICE_PASSWORD, tls=tls)
+    server = NatsServer(DataFolder(tmp_path / "broker"), options)
+    url = await server.start()
+    try:
+        with_certificate = replace(broker_at(url), tls=tls_context(authority, cert, key))
+        async with running(MqttSource(with_certificate, now_ms, SOON)) as source:
+            sender = aiomqtt.Client(
+                "127.0.0.1",
+                with_certificate.port,
+                username="device",
+                password=DEVICE_PASSWORD,
+                tls_context=tls_context(authority, cert, key),
+            )
+            sender.pending_calls_threshold = 1_000
+            name, payload = lift(), "x" * 40_000  # more than a TLS record
+            async with sender:
+                await asyncio.gather(*(sender.publish(status(name), f"{n:03d}{payload}", qos=1) for n in range(50)))
+            got = texts(await collect(source, name, 50), name)
+        assert sorted(one[:3] for one in got) == [f"{n:03d}" for n in range(50)]
+        assert {one[3:] for one in got} == {payload}
+        without = Connection(
+            replace(broker_at(url), tls=tls_context(authority, None, None), timeout_s=1.0), "x", now_ms, print
+        )
+        with pytest.raises(UnavailableError):
+            await without.open()
+        await without.close()
+    finally:
+        await server.stop(5)
+
+
+def certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = "subjectAltName=IP:127.0.0.1"
+    run([*command.split(), "-addext", names, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, cert, key
