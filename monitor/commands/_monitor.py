@@ -6,7 +6,7 @@ import asyncio
 import gc
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
@@ -16,8 +16,9 @@ from monitor.adapters.embedded.folder import DataFolder
 from monitor.adapters.mqtt import Bounds, Delivery, MqttSource
 from monitor.adapters.mqtt_connection import Broker, tls_context
 from monitor.adapters.pool import Database
-from monitor.adapters.quarantine import QuarantineBounds
+from monitor.adapters.quarantine import Quarantine, QuarantineBounds
 from monitor.adapters.registry import Registry
+from monitor.adapters.retry import until_reached, without_password
 from monitor.adapters.store import PostgresStore
 from monitor.commands._upkeep import keep_up
 from monitor.detectors.engine import Engine
@@ -26,8 +27,10 @@ from monitor.domain.commit import Checkpoint, Commit, Restored
 from monitor.domain.equipment import Equipment
 from monitor.domain.errors import SettingsError, UnavailableError
 from monitor.messages.decode import Inbound
+from monitor.messages.profiles import Profiles, builtin, load
 from monitor.services.ingest import Ingest
 from monitor.services.ingest_ports import Pace
+from monitor.services.judging import Plan
 from monitor.settings import Settings
 
 #: How long the end may take, s: the commit under way and a checkpoint.
@@ -58,6 +61,7 @@ class MonitorStore:
     def __init__(self, database: Database, *, bounds: QuarantineBounds) -> None:
         self._store = PostgresStore(database, bounds=bounds)
         self._registry = Registry(database)
+        self._quarantine = Quarantine(database)
         self._revision = 0
 
     async def acquire(self) -> None:
@@ -80,10 +84,11 @@ class MonitorStore:
         return changed
 
     async def requested(self, limit: int) -> Sequence[tuple[int, Inbound]]:
-        return ()
+        found = await self._quarantine.requested(limit)
+        return [(one.quarantine_id, Inbound(one.topic, one.payload, one.received_ms)) for one in found]
 
     async def mark_resubmitted(self, ids: Sequence[int]) -> None:
-        return
+        await self._quarantine.mark_resubmitted(ids)
 
     async def close(self) -> None:
         await self._store.close()
@@ -108,14 +113,13 @@ async def run_monitor(
     store = MonitorStore(database, bounds=QuarantineBounds(messages=settings.quarantine_rows))
     try:
         _log.info("waiting for the database, and for another monitor on it to end")
-        await _patiently(store.acquire)
+        await until_reached("database", without_password(database.url), store.acquire)
         ingest = Ingest(
             source=source,
             store=store,
-            new_engine=lambda: Engine((), Thresholds(**settings.thresholds)),
+            plan=plan_of(settings),
             clock=now,
             pace=pace_of(settings),
-            unregistered_limit=settings.unregistered_limit,
         )
         await ingest.recover()
         _compare_clocks(now(), ingest.last_alive_ms)
@@ -157,18 +161,6 @@ async def _tell_ready(source: MqttSource, on_ready: Callable[[], None]) -> None:
     on_ready()
 
 
-async def _patiently(attempt: Callable[[], Awaitable[None]]) -> None:
-    """Try until what is needed can be reached, saying each time what is missing."""
-    pause_s = 0.2
-    while True:
-        try:
-            return await attempt()
-        except UnavailableError as error:
-            _log.warning("the database is not reached", why=str(error), again_s=pause_s)
-            await asyncio.sleep(pause_s)
-            pause_s = min(10.0, pause_s * 1.6)
-
-
 def _compare_clocks(now_ms: int, last_alive_ms: int | None) -> None:
     if last_alive_ms is not None and last_alive_ms - now_ms > CLOCK_BACK_S * 1000:
         _log.error(
@@ -183,6 +175,30 @@ def _tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
+
+
+def plan_of(settings: Settings) -> Plan:
+    """The detectors and the decoder as set. Raises SettingsError."""
+    try:
+        thresholds = Thresholds().overridden(settings.thresholds)
+    except KeyError as error:
+        raise SettingsError(f"TIWEI_THRESHOLDS: {error} is no threshold") from error
+    return Plan(
+        new_engine=lambda: Engine((), thresholds),
+        profiles=_profiles(settings),
+        unregistered_limit=settings.unregistered_limit,
+    )
+
+
+def _profiles(settings: Settings) -> Profiles:
+    """The built-in profiles and those of the file, which win."""
+    if settings.profiles_file is None:
+        return builtin()
+    try:
+        text = settings.profiles_file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"TIWEI_PROFILES_FILE: {error}") from error
+    return {**builtin(), **load(text)}
 
 
 def pace_of(settings: Settings) -> Pace:

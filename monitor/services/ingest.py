@@ -23,7 +23,7 @@ from monitor.domain.equipment import Equipment
 from monitor.domain.errors import RefusedError, UnavailableError
 from monitor.messages.decode import Inbound
 from monitor.services.ingest_ports import D, Pace, Source, Store, Tally
-from monitor.services.judging import Engine, Judging, Turn, restore
+from monitor.services.judging import Judging, Plan, Turn, restore
 
 #: Messages of one batch that may make us fail; more are a defect of ours.
 POISON_LIMIT = 50
@@ -58,17 +58,15 @@ class Ingest(Generic[D]):
         *,
         source: Source[D],
         store: Store,
-        new_engine: Callable[[], Engine],
+        plan: Plan,
         clock: Callable[[], int],
         pace: Pace | None = None,
-        unregistered_limit: int = 20_000,
     ) -> None:
         self._source = source
         self._store = store
-        self._new_engine = new_engine
+        self._plan = plan
         self._clock = clock
         self._pace = pace or Pace()
-        self._unregistered_limit = unregistered_limit
         self._judging: Judging | None = None
         self._away_since_ms: int | None = None
         self._committing: asyncio.Task[None] | None = None
@@ -89,7 +87,7 @@ class Ingest(Generic[D]):
         """Load and judge again what the last checkpoint does not hold. Raises RefusedError."""
         restored = await self._retried(lambda: self._store.load(self._clock()))
         began = time.monotonic()
-        self._judging = await restore(restored, self._new_engine, self._unregistered_limit)
+        self._judging = await restore(restored, self._plan)
         self.last_alive_ms = restored.last_alive_ms
         _log.info(
             "state restored",
@@ -260,7 +258,7 @@ class Ingest(Generic[D]):
             except Exception as failure:
                 if not part or poison == POISON_LIMIT:
                     raise
-                self._judging = await restore(good, self._new_engine, self._unregistered_limit)
+                self._judging = await restore(good, self._plan)
                 half = len(part) // 2
                 if half:
                     parts += [part[half:], part[:half]]

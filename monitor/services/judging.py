@@ -20,6 +20,7 @@ from monitor.domain.equipment import Equipment
 from monitor.domain.register import Register
 from monitor.messages.decode import Decoded, Decoder, Inbound
 from monitor.messages.journal import pack, unpack
+from monitor.messages.profiles import Profiles
 
 #: Payload kept of a message that made us fail.
 POISON_BYTES = 1024 * 1024
@@ -56,28 +57,36 @@ class Turn:
     received_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What judging is made of: an engine without any state, makers' profiles (None: the built-in ones), a bound."""
+
+    new_engine: Callable[[], Engine]
+    profiles: Profiles | None = None
+    unregistered_limit: int = 20_000
+
+
 class Judging:
-    """Decoder, register and engine together, and the position reached.
+    """Decoder, register and engine together, and the position reached."""
 
-    `new_engine` makes an engine without any state; it is told the registry before anything else.
-    """
-
-    def __init__(self, restored: Restored, new_engine: Callable[[], Engine], unregistered_limit: int) -> None:
+    def __init__(self, restored: Restored, plan: Plan) -> None:
         self._free_numbers = restored.free_numbers
-        self._register = Register(restored.equipment, free=restored.free_numbers, unregistered_limit=unregistered_limit)
-        self._decoder = Decoder(self._register)
-        self._engine = new_engine()
+        self._register = Register(
+            restored.equipment, free=restored.free_numbers, unregistered_limit=plan.unregistered_limit
+        )
+        self._decoder = Decoder(self._register, plan.profiles)
+        self._engine = plan.new_engine()
         self.position = restored.checkpoint.position if restored.checkpoint else 0
         self._now_ms = 0
-        self._bring_back(restored, new_engine)
+        self._bring_back(restored, plan)
 
-    def _bring_back(self, restored: Restored, new_engine: Callable[[], Engine]) -> None:
+    def _bring_back(self, restored: Restored, plan: Plan) -> None:
         if restored.checkpoint is not None:
             try:
                 self._engine.restore(restored.checkpoint.chunks, restored.equipment)
             except Exception:  # noqa: BLE001 - a centre that begins anew is better than none
                 _log.exception("THE CHECKPOINT CANNOT BE READ: the detectors begin anew, check what is open by hand")
-                self._engine = new_engine()
+                self._engine = plan.new_engine()
             else:
                 return
         self._engine.register(restored.equipment)
@@ -198,7 +207,7 @@ class Judging:
         return self._now_ms
 
 
-async def restore(restored: Restored, new_engine: Callable[[], Engine], unregistered_limit: int) -> Judging:
+async def restore(restored: Restored, plan: Plan) -> Judging:
     """The state after the last committed batch.
 
     A journal entry that cannot be judged again (after an upgrade, or a defect that struck since) is left out, said
@@ -206,7 +215,7 @@ async def restore(restored: Restored, new_engine: Callable[[], Engine], unregist
     """
     left_out: set[int] = set()
     while True:
-        judging = Judging(restored, new_engine, unregistered_limit)
+        judging = Judging(restored, plan)
         try:
             for position, entry in restored.journal:
                 failing = position
