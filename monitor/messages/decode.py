@@ -153,8 +153,12 @@ class Decoder:
     def _hot(self, batch: Sequence[Inbound]) -> tuple[list[_Part], list[int]]:
         """Read what can be read at once; the rest is left, as places in the batch, ascending."""
         topics, payloads, received, _ = zip(*batch, strict=True)
-        get = self._targets.get
-        targets = np.fromiter((get(topic, _UNKNOWN) for topic in topics), np.int64, len(batch))
+        kept = list(map(self._targets.get, topics))
+        if None in kept:
+            kept = [
+                self._learn(topic) if target is None else target for topic, target in zip(topics, kept, strict=True)
+            ]
+        targets = np.array(kept, np.int64)
         left = np.flatnonzero(targets == _UNKNOWN).tolist()
         if len(left) == len(batch):
             return [], left
@@ -176,6 +180,25 @@ class Decoder:
             parts.append(_Part(found.samples, found.orders))
             left += found.left
         return parts, sorted(left)
+
+    def _learn(self, topic: str) -> int:
+        """The target of a status topic of a gateway or of known equipment without a profile; it is remembered."""
+        try:
+            route = parse(topic)
+        except UnreadableError:
+            return _UNKNOWN
+        if route.channel is not Channel.STATUS or route.kind not in _FORMS:
+            return _UNKNOWN
+        target = _GATEWAYS[route.kind]
+        if route.equipment_id is not None:
+            known = self._register.by_id.get(route.equipment_id)
+            if known is None or known.kind is not route.kind or known.profile is not None:
+                return _UNKNOWN
+            target = known.number << 1 | (route.kind is not EquipmentKind.LIFT)
+        if len(self._targets) >= MAX_TARGETS:
+            self._targets.clear()
+        self._targets[topic] = target
+        return target
 
     def _known_at(self, targets: NDArray[np.int64], place: int) -> dict[str, int]:
         return self._known[int(targets[place])]
@@ -204,19 +227,6 @@ class Decoder:
         sampled = partial(_sample, waiting.form.struct)
         for number, struct in self._numbered(decoded, message, route, sampled):
             waiting.add(order, message.received_ms, number, struct)
-        self._learn(message.topic, route)
-
-    def _learn(self, topic: str, route: Route) -> None:
-        """Remember a status topic whose equipment (or gateway) could be read."""
-        assert route.kind is not None
-        if len(self._targets) >= MAX_TARGETS:
-            self._targets.clear()
-        if route.equipment_id is None:
-            self._targets[topic] = _GATEWAYS[route.kind]
-            return
-        known = self._register.by_id.get(route.equipment_id)
-        if known is not None and known.kind is route.kind and known.profile is None:
-            self._targets[topic] = known.number << 1 | (route.kind is not EquipmentKind.LIFT)
 
     def _event(self, decoded: Decoded, order: int, message: Inbound, route: Route) -> None:
         read = partial(_event, message.received_ms)

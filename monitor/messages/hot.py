@@ -7,7 +7,7 @@ bad. What it accepts, the exact way reads the same (a property test holds that).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import msgspec
@@ -65,7 +65,7 @@ def read(mail: Mail, form: Form, register: Register) -> Read:
     owner = np.repeat(np.arange(len(counts)), counts)
     doubtful = _doubtful(mail.payloads, table, owner, counts)
     numbers = np.repeat(mail.numbers, counts)
-    if any(table.ids) or (mail.numbers < 0).any():
+    if table.named or (mail.numbers < 0).any():
         numbers = _name(mail, table, counts, register, doubtful)
     samples = table.readings(numbers, mail.received_ms[owner])
     orders = mail.orders[owner]
@@ -110,14 +110,11 @@ def _doubtful(
     a text. Those are looked into, and what was read of them stands if they turn out to be sound.
     """
     doubtful: NDArray[np.bool_] = counts == 0
-    if b"".join(payloads).count(b":") == int(table.sent.sum()):
-        return doubtful
-    fields = np.bincount(owner, table.sent, len(payloads)).tolist()
-    for place, payload in enumerate(payloads):
-        if doubtful[place] or payload.count(b":") == fields[place]:
-            continue
+    colons = np.fromiter(map(bytes.count, payloads, repeat(b":")), np.int64, len(payloads))
+    fields = np.bincount(owner, table.sent, len(payloads))
+    for place in np.flatnonzero((colons != fields) & ~doubtful).tolist():
         try:
-            exact.read(payload)
+            exact.read(payloads[place])
         except UnreadableError:
             doubtful[place] = True
     return doubtful
@@ -134,11 +131,11 @@ def _name(
         start += count
         if number >= 0:
             own = register.by_number[number].equipment_id
-            doubtful[place] |= any(one not in ("", None, own) for one in ids)
+            doubtful[place] |= any(one not in (None, own) for one in ids)
             numbers += [number] * count
             continue
         known = mail.known(place)
-        found = [known.get(one or "") for one in ids]
+        found = [None if one is None else known.get(one) for one in ids]
         if None in found:
             doubtful[place] = True
             numbers += [0] * count

@@ -30,7 +30,7 @@ Key = Annotated[str, Meta(min_length=1, max_length=128)]
 class LiftStatus(Struct, kw_only=True, gc=False):
     """One sample of a lift (§2). Field order is the order of `samples.LIFT`'s columns."""
 
-    equipment_id: str | None = ""
+    equipment_id: str | None = None
     ts: Instant
     seq: Instant | None = -1
     service_mode: ServiceMode | None = -1
@@ -50,7 +50,7 @@ class LiftStatus(Struct, kw_only=True, gc=False):
 class StairStatus(Struct, kw_only=True, gc=False):
     """One sample of an escalator or a moving walkway (§2). Field order is the order of `samples.STAIR`'s columns."""
 
-    equipment_id: str | None = ""
+    equipment_id: str | None = None
     ts: Instant
     seq: Instant | None = -1
     service_mode: ServiceMode | None = -1
@@ -64,7 +64,7 @@ class StairStatus(Struct, kw_only=True, gc=False):
 class ValuesStatus(Struct, kw_only=True):
     """One sample of any other kind (§2)."""
 
-    equipment_id: str = ""
+    equipment_id: str | None = None
     ts: Instant
     seq: Instant = -1
     values: dict[Annotated[str, Meta(min_length=1, max_length=64)], float] = {}
@@ -73,7 +73,7 @@ class ValuesStatus(Struct, kw_only=True):
 class Event(Struct, kw_only=True):
     """One coded fault, event or alarm (§3). Codes 40 and 90 are momentary and mean "raised" without a `state`."""
 
-    equipment_id: str = ""
+    equipment_id: str | None = None
     ts: Instant
     seq: Instant = -1
     code: Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -86,7 +86,7 @@ class Event(Struct, kw_only=True):
 class Link(Struct, kw_only=True):
     """The terminal's session with the broker begins or ends (§1)."""
 
-    equipment_id: str = ""
+    equipment_id: str | None = None
     ts: Instant
     online: bool
 
@@ -94,7 +94,7 @@ class Link(Struct, kw_only=True):
 class Ride(Struct, kw_only=True):
     """A vibration burst (§4)."""
 
-    equipment_id: str = ""
+    equipment_id: str | None = None
     ts: Instant
     rate_hz: Annotated[float, Meta(gt=0, le=100_000)]
     unit: Literal["m/s2"]

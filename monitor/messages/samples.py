@@ -92,22 +92,24 @@ def absent_rows(size: int) -> NDArray[np.void]:
 class Table:
     """Status samples of one struct type as columns, before they belong to an equipment.
 
-    `ids` are the equipment ids sent ("" or None where none was); `sent` is how many fields each sample carried, nulls
-    included. A field sent with the very value that stands for "not sent" is not counted.
+    `ids` are the equipment ids sent, None where none was; `named` whether there is any. `sent` is how many fields each
+    sample carried, nulls included; a field sent with the very value that stands for "not sent" is not counted.
     """
 
-    __slots__ = ("columns", "ids", "sent", "size")
+    __slots__ = ("columns", "ids", "named", "sent", "size")
 
     def __init__(self, structs: Sequence[LiftStatus | StairStatus], columns: tuple[Column, ...]) -> None:
         self.size = len(structs)
         self.columns: dict[str, NDArray[Any]] = {}
         self.ids: tuple[str | None, ...] = ()
+        self.named = False
         self.sent = np.zeros(self.size, np.int64)
         if not structs:
             return
         self.ids, *fields = zip(*map(astuple, structs), strict=True)
-        if any(self.ids):
-            self.sent += np.fromiter(map(bool, self.ids), np.int64, self.size)
+        self.named = self.ids.count(None) < self.size
+        if self.named:
+            self.sent += np.fromiter((one is not None for one in self.ids), np.bool_, self.size)
         for column, values in zip(columns, fields, strict=True):
             self.columns[column.column] = self._array(values, column)
 

@@ -71,7 +71,7 @@ def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
     for name in draw(st.lists(st.sampled_from(FIELDS), max_size=6)):
         one.pop(name, None)
     if draw(st.booleans()):
-        one["equipment_id"] = draw(st.sampled_from([wire.LIFT, wire.ESCALATOR, "NEW-1", "NEW-3"]))
+        one["equipment_id"] = draw(st.sampled_from([wire.LIFT, wire.ESCALATOR, "NEW-1", "NEW-3", "", None]))
     one.update(draw(st.dictionaries(st.sampled_from(FIELDS), LIKELY, max_size=2)))
     return one
 
