@@ -122,7 +122,7 @@ class Table:
             fitted = (absent if one is None or one == absent else _within(one) for one in values)
             array = np.fromiter(fitted, _DTYPES[column.kind], self.size)
         known = ~np.isnan(array) if column.kind == "f" else array != absent
-        if not known.all() and None in values:
+        if np.count_nonzero(known) < self.size and None in values:
             known |= np.fromiter((one is None for one in values), np.bool_, self.size)
         self.sent += known
         return array

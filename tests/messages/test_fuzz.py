@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from monitor.domain.errors import UnreadableError
@@ -161,7 +161,7 @@ def joined(whole: Any) -> Any:
     return {**whole, "samples": b"".join(whole.get("samples", []))}
 
 
-@settings(max_examples=400)
+@wire.TRIED
 @given(BATCHES, st.booleans())
 def test_anything_is_read_or_set_aside(batch: list[Inbound], warm: bool) -> None:
     decoder = fresh(warm=warm)
@@ -183,13 +183,13 @@ def test_anything_is_read_or_set_aside(batch: list[Inbound], warm: bool) -> None
             assert "\0" not in aside.topic + aside.detail
 
 
-@settings(max_examples=400)
+@wire.TRIED
 @given(BATCHES, st.booleans())
 def test_batching_changes_nothing(batch: list[Inbound], warm: bool) -> None:
     assert joined(together(batch, fresh(warm=warm))) == joined(alone(batch, fresh(warm=warm)))
 
 
-@settings(max_examples=400)
+@wire.TRIED
 @given(BATCHES)
 def test_hot_way_and_exact_way_read_the_same(batch: list[Inbound]) -> None:
     """A decoder that has seen the equipment reads by the hot way what a new one reads message by message."""
@@ -211,7 +211,7 @@ def alone_forgetting(batch: list[Inbound], decoder: Decoder) -> Any:
     return merged(parts)
 
 
-@settings(max_examples=300)
+@wire.TRIED
 @given(st.one_of(PAYLOADS, st.binary(max_size=300)))
 def test_exact_reading_agrees_with_the_standard_library(payload: bytes) -> None:
     """What is accepted, json.loads accepts too and means the same; what it finds twice, we refuse."""

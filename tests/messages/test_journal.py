@@ -161,6 +161,7 @@ def plain(value: Any) -> Any:
     return (type(value), value)
 
 
+@wire.TRIED
 @given(decoded(), INTEGERS)
 def test_round_trip_is_exact(given_: Decoded, now_ms: int) -> None:
     entry = journal.pack(given_, now_ms)
@@ -213,6 +214,7 @@ def test_entry_of_an_older_layout_is_still_read(monkeypatch: pytest.MonkeyPatch)
     assert [row[name].item() for name in kept] == [rows[name][0].item() for name in kept]
 
 
+@wire.TRIED
 @given(st.binary(max_size=200))
 def test_damaged_entry_is_refused_and_nothing_else(entry: bytes) -> None:
     try:
@@ -221,6 +223,7 @@ def test_damaged_entry_is_refused_and_nothing_else(entry: bytes) -> None:
         assert error.reason == "journal"  # noqa: PT017 - either outcome is right
 
 
+@wire.TRIED
 @given(st.data())
 def test_entry_cut_or_changed_is_refused_or_read(data: st.DataObject) -> None:
     entry = journal.pack(Decoder(wire.register()).decode([wire.inbound(wire.STATUS, wire.SAMPLE)]), 7)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 from monitor.domain.equipment import Equipment, EquipmentKind
 from monitor.domain.register import Register
 from monitor.messages.decode import Decoded, Decoder, Inbound
+
+#: How hard properties are tried. No deadline: the machine may be busy with other tests.
+TRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
 
 #: Receive time of every message here, unless said otherwise: 2025-12-01 00:00 UTC.
 NOW = 1_764_547_200_000
