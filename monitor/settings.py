@@ -206,12 +206,15 @@ def read_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: a value or a name is wrong; the message names the setting and never shows a secret.
     """
+    file = os.environ.get("TIWEI_CONFIG")
+    if file and not Path(file).is_file():
+        raise SettingsError(f"TIWEI_CONFIG names no file: {file}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError("; ".join(_spoken(dict(one)) for one in error.errors())) from None
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{os.environ.get('TIWEI_CONFIG')}: {error}") from error
+        raise SettingsError(f"{file}: {error}") from error
     except NoJsonError as error:
         raise SettingsError(f"{error} (a table is written as JSON)") from None
 
