@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from simulators.car import DOWN, INSPECTION, NORMAL, UP
 from simulators.entrapments import WINDING, halting_s
-from simulators.lift import Lift, Plan
+from simulators.lift import Lift
 from simulators.motion import Drive, Run
 from simulators.people import Group
+from simulators.specs import Plan
 from simulators.truth import Case
 
 CREEPING = Drive(speed=0.25, acceleration=0.2, jerk=0.5)
@@ -117,9 +119,7 @@ def door_opens_while_moving(lift: Lift, plan: Plan) -> Iterator[int]:
     lift.car.wait(1_000)
     run = lift.car.run_to(lift.car.shaft.heights[far_end(lift)])
     at = crack_ms(lift, run)
-    case = begin(
-        lift, plan, "the door opens a crack on the way", "unintended_car_movement", at_ms=lift.now + at
-    )
+    case = begin(lift, plan, "the door opens a crack on the way", "unintended_car_movement", at_ms=lift.now + at)
     case.expect("door_open_while_moving", lift.now + at, early_ms=3_000, late_ms=20_000)
     shut = at + lift.rng.randint(2_200, 3_500)
     begun = lift.now
@@ -290,7 +290,7 @@ def controller_code(lift: Lift, plan: Plan) -> Iterator[int]:
     yield from lift.until_empty()
     car, rng = lift.car, lift.rng
     code, kind = rng.choice(CONTROLLER_CODES)
-    extra = {"vendor_code": rng.choice(VENDOR_CODES)} if code == 0 else {}
+    extra: dict[str, Any] = {"vendor_code": rng.choice(VENDOR_CODES)} if code == 0 else {}
     case = begin(lift, plan, f"controller code {code}")
     case.expect(kind, lift.now, early_ms=2_000, late_ms=15_000)
     car.event(code, **extra)
@@ -319,4 +319,3 @@ def alarm_by_mistake(lift: Lift, plan: Plan) -> Iterator[int]:
     car.follow(run)
     end(lift, case)
     yield from lift.stop()
-

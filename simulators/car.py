@@ -281,5 +281,5 @@ class Car:
 
     def _place(self, height: float) -> None:
         self.height = round(height, 3)
-        self.floor = self.shaft.floors[self.shaft.index_at(height)]
-        self.zone = int(self.shaft.in_zone(height))
+        index, in_zone = self.shaft.place(height)
+        self.floor, self.zone = self.shaft.floors[index], int(in_zone)

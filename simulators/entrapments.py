@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulators.car import INSPECTION, NORMAL
-from simulators.lift import Lift, Plan
+from simulators.lift import Lift
 from simulators.motion import Drive, Run, braked
+from simulators.specs import Plan
 from simulators.truth import Case
 
 #: Delays of protocol §7.
@@ -142,9 +143,7 @@ def halt_between_floors(lift: Lift, plan: Plan) -> Iterator[int]:
 
 
 def _open_case(lift: Lift, plan: Plan, note: str, *, late_ms: int = 25_000, silent_until_ms: int = 0) -> Case:
-    case = lift.truth.open(
-        lift.spec.equipment_id, plan.kind, lift.now, persons=lift.persons, note=note, may=OUTSIDE
-    )
+    case = lift.truth.open(lift.spec.equipment_id, plan.kind, lift.now, persons=lift.persons, note=note, may=OUTSIDE)
     case.silent_until_ms = silent_until_ms
     case.expect("entrapment", lift.now + OFF_LEVEL_MS, late_ms=late_ms)
     return case

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from simulators import breakdowns, entrapments, mains, routines
-from simulators.lift import Lift, LiftSpec, Plan
+from simulators.lift import Lift
+from simulators.specs import LiftSpec, Plan
 
 Script = Callable[[Lift, Plan], Iterator[int]]
 

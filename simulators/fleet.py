@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulators.car import Doors, TerminalModel
-from simulators.lift import LiftSpec
 from simulators.motion import Drive, Shaft
+from simulators.specs import LiftSpec, PlantSpec
 
 DIVISION = "330199"
 COUNTY = "云溪县"
@@ -23,7 +23,9 @@ HOMES = (
     "桂花苑", "翡翠湾", "阳光家园", "云栖里", "金色华庭", "锦绣江南", "翠竹小区", "书香名邸", "望湖花园", "和平新村",
     "枫林晚苑", "丹桂园", "天目府", "清河坊", "映月台", "梧桐公馆", "新安江畔", "学府壹号", "春晓苑", "兰亭雅苑",
 )  # fmt: skip
-OFFICES = ("云溪国际大厦", "财富中心", "科创园A座", "环球商务楼", "税务大楼", "农商银行大厦", "县行政服务中心", "电商产业园")
+OFFICES = (
+    "云溪国际大厦", "财富中心", "科创园A座", "环球商务楼", "税务大楼", "农商银行大厦", "县行政服务中心", "电商产业园",
+)  # fmt: skip
 HOSPITALS = ("云溪县人民医院", "云溪县中医院", "云溪县妇幼保健院")
 MALLS = ("银泰城云溪店", "吾悦广场")
 MAKERS = ("恒升", "西岭", "通达", "蓝石", "远东机电")
@@ -73,21 +75,6 @@ TYPES: Mapping[str, BuildingType] = {
     ),
     "mall": BuildingType(profile="mall", floors=(5, 6), storey_m=(5.1,), entrance_m=5.6, garages=(2,), lifts=(3, 4)),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlantSpec:
-    """Equipment without a car: escalators, walkways, boilers."""
-
-    equipment_id: str
-    division: str
-    kind: str
-    rescue_code: str
-    firm_id: str
-    place: Mapping[str, str | float]
-    rated_speed_mps: float | None = None
-    limits: tuple[Mapping[str, str | float], ...] = ()
-    maker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,11 +260,15 @@ def make_town(*, seed: int, lifts: int, traffic: float = 1.0, plants: bool = Tru
     return Town(lifts=tuple(specs[:lifts]), plants=tuple(others))
 
 
-BOILER_LIMITS: tuple[Mapping[str, str | float], ...] = (
-    {"quantity": "pressure_mpa", "unit": "MPa", "low": 0.3, "high": 1.0, "high_high": 1.15, "deadband": 0.02, "on_delay_s": 30},
-    {"quantity": "water_level_mm", "unit": "mm", "low_low": -60, "low": -40, "high": 40, "high_high": 60, "deadband": 4, "on_delay_s": 20},
-    {"quantity": "flue_gas_c", "unit": "°C", "high": 190, "high_high": 220, "deadband": 5, "on_delay_s": 60},
-)  # fmt: skip
+def _limit(quantity: str, unit: str, on_delay_s: float, **bounds: float) -> Mapping[str, str | float]:
+    return {"quantity": quantity, "unit": unit, **bounds, "on_delay_s": on_delay_s}
+
+
+BOILER_LIMITS = (
+    _limit("pressure_mpa", "MPa", 30, low=0.3, high=1.0, high_high=1.15, deadband=0.02),
+    _limit("water_level_mm", "mm", 20, low_low=-60, low=-40, high=40, high_high=60, deadband=4),
+    _limit("flue_gas_c", "°C", 60, high=190, high_high=220, deadband=5),
+)
 
 
 def _plants(rng: random.Random, site: _Site, codes: _Codes) -> Iterator[PlantSpec]:

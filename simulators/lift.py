@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from simulators.callers import Callers
-from simulators.car import NEVER, Car, Doors, PresenceSensor, Report, TerminalModel
-from simulators.motion import Drive, Run, Shaft, braked, sampled
+from simulators.car import NEVER, Car, PresenceSensor, Report
+from simulators.motion import Run, braked, sampled
 from simulators.network import Line
 from simulators.people import Crowd, Group
+from simulators.specs import LiftSpec, Plan
 from simulators.truth import TruthLog
 
 CAPACITY = 13
@@ -30,40 +31,6 @@ CALM_MS = 150_000
 REOPENINGS = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiftSpec:
-    """What a lift is: never changes while the town lives."""
-
-    equipment_id: str
-    division: str
-    rescue_code: str
-    firm_id: str
-    shaft: Shaft
-    entrance: int
-    floor_height_m: float
-    drive: Drive
-    doors: Doors
-    model: TerminalModel
-    profile: str
-    traffic: float = 1.0
-    #: Goes home empty after this idle time; None: stays where it is.
-    homing_after_ms: int | None = None
-    #: Has a battery that brings the car to a floor when the mains fails.
-    rescue_device: bool = False
-    sensor_hold_ms: int = 4_000
-    place: Mapping[str, str | float] = field(default_factory=dict)
-    maker: str = ""
-    installed: int = 2016
-
-
-class Plan(NamedTuple):
-    """Something that is going to happen to an equipment, from `at_ms` on."""
-
-    at_ms: int
-    kind: str
-    options: Mapping[str, Any] = {}
-
-
 class Rider(NamedTuple):
     target: int
     persons: int
@@ -73,33 +40,35 @@ def _instant(report: Report) -> int:
     return report.at_ms
 
 
-class Lift:
-    """One lift's life. `scripts` says how each kind of plan is played, `rescue` scales the time until help comes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a lift lives with: people, fate, its line to the centre. `rescue` scales the time until help comes."""
 
-    def __init__(
-        self,
-        *,
-        spec: LiftSpec,
-        rng: random.Random,
-        crowd: Crowd,
-        plans: Iterator[Plan],
-        scripts: Mapping[str, Callable[[Lift, Plan], Iterator[int]]],
-        line: Line,
-        truth: TruthLog,
-        callers: Callers,
-        rescue: float,
-        start_ms: int,
-    ) -> None:
+    rng: random.Random
+    crowd: Crowd
+    plans: Iterator[Plan]
+    scripts: Mapping[str, Callable[[Lift, Plan], Iterator[int]]]
+    line: Line
+    truth: TruthLog
+    callers: Callers
+    rescue: float
+
+
+class Lift:
+    """One lift's life from `start_ms` on."""
+
+    def __init__(self, spec: LiftSpec, around: Surroundings, *, start_ms: int) -> None:
+        rng = around.rng
         self.spec = spec
         self.rng = rng
-        self.line = line
-        self.truth = truth
-        self.callers = callers
-        self.rescue = rescue
-        self._crowd = crowd
-        self._plans = plans
-        self._scripts = scripts
-        self.plan = next(plans, Plan(NEVER, "end"))
+        self.line = around.line
+        self.truth = around.truth
+        self.callers = around.callers
+        self.rescue = around.rescue
+        self._crowd = around.crowd
+        self._plans = around.plans
+        self._scripts = around.scripts
+        self.plan = next(self._plans, Plan(NEVER, "end"))
         self._calm_until = start_ms
         sensor = PresenceSensor(
             rng, hold_ms=spec.sensor_hold_ms, latency_ms=rng.randint(150, 600), misses_every_ms=900_000

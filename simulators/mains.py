@@ -16,7 +16,8 @@ from simulators.entrapments import (
     sit,
     starts_again,
 )
-from simulators.lift import Lift, Plan
+from simulators.lift import Lift
+from simulators.specs import Plan
 
 MINUTE_MS = 60_000
 
@@ -90,5 +91,3 @@ def _empty(lift: Lift, plan: Plan, back_at: int) -> Iterator[int]:
     yield from lift.pause(max(back_at - lift.now, 60_000))
     _power_back(lift)
     yield from creep_back(lift, case, "stopped_outside_door_zone")
-
-

@@ -66,12 +66,15 @@ class Trajectory:
         return phase, min(t - phase.start_s, phase.length_s)
 
     def position(self, t: float) -> float:
-        phase, within = self._at(t)
-        return phase.position(within)
+        return self.at(t)[0]
 
     def speed(self, t: float) -> float:
+        return self.at(t)[1]
+
+    def at(self, t: float) -> tuple[float, float]:
+        """Distance and speed after `t` seconds."""
         phase, within = self._at(t)
-        return max(phase.speed(within), 0.0)
+        return phase.position(within), max(phase.speed(within), 0.0)
 
     def acceleration(self, t: float) -> float:
         phase, within = self._at(t)
@@ -83,7 +86,7 @@ class Trajectory:
         if phase.a == 0.0 and phase.j == 0.0 and phase.v > 0.0:
             return phase.start_s + min((x - phase.x) / phase.v, phase.length_s)
         low, high = 0.0, phase.length_s
-        for _ in range(32):
+        for _ in range(20):
             middle = (low + high) / 2
             if phase.position(middle) < x:
                 low = middle
@@ -156,7 +159,12 @@ class Shaft:
         return above if self.heights[above] - height <= height - self.heights[above - 1] else above - 1
 
     def in_zone(self, height: float) -> bool:
-        return abs(height - self.heights[self.index_at(height)]) <= ZONE_M
+        return self.place(height)[1]
+
+    def place(self, height: float) -> tuple[int, bool]:
+        """The nearest floor's index, and whether its zone is reached."""
+        index = self.index_at(height)
+        return index, abs(height - self.heights[index]) <= ZONE_M
 
     def marks(self, low: float, high: float) -> list[float]:
         """Heights strictly between `low` and `high` where zone or floor number change."""
@@ -171,7 +179,7 @@ class Waypoint(NamedTuple):
     ms: int
     height: float
     speed: float
-    index: int
+    floor_index: int
     in_zone: bool
 
 
@@ -193,7 +201,7 @@ class Run:
         return self.start + self.sign * self.trajectory.distance
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=16_384)
 def run(shaft: Shaft, drive: Drive, start: float, end: float) -> Run:
     """The run from height `start` to another height `end`, as the terminal samples it (protocol §2)."""
     return sampled(shaft, travel(abs(end - start), drive), start, 1 if end > start else -1)
@@ -212,14 +220,7 @@ def sampled(shaft: Shaft, trajectory: Trajectory, start: float, sign: int) -> Ru
     points: list[Waypoint] = []
     for here, after in zip(changes, [*changes[1:], duration], strict=True):
         for ms in range(here, after, MOVING_PERIOD_MS):
-            height = start + sign * trajectory.position(ms / 1000)
-            points.append(
-                Waypoint(
-                    ms,
-                    round(height, 3),
-                    round(trajectory.speed(ms / 1000), 3),
-                    shaft.index_at(height),
-                    shaft.in_zone(height),
-                )
-            )
+            travelled, speed = trajectory.at(ms / 1000)
+            height = start + sign * travelled
+            points.append(Waypoint(ms, round(height, 3), round(speed, 3), *shaft.place(height)))
     return Run(trajectory, start, sign, tuple(points), duration)

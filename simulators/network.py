@@ -24,6 +24,8 @@ OFFLINE_AFTER_WILL_MS = 30_000
 LOST_CONTACT_MS = 60_000
 #: A terminal's memory for what it could not send.
 BACKLOG_LIMIT = 50_000
+#: Ordinary delays, to be drawn from: 20 ms and an exponential tail of 40 ms.
+DELAYS_MS = tuple(20 - int(40 * math.log(1.0 - (n + 0.5) / 512)) for n in range(512))
 #: Around a due time the outcome of a race is not ours to say.
 RACE_MS = 8_000
 
@@ -40,7 +42,10 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """What the network of a terminal is like: shares of messages, and how its clock is off."""
+    """What the network of a terminal is like: shares of messages, and how its clock is off.
+
+    Only samples are lost: an event is sent again until it is acknowledged.
+    """
 
     loss: float = 0.0
     slow: float = 0.0
@@ -100,6 +105,7 @@ class Line:
         self._equipment_id = equipment_id
         self._rng = rng
         self._quality = quality
+        self._rough = bool(quality.loss or quality.slow or quality.duplicate)
         self._truth = truth
         self.clock = Clock(rng, quality, start_ms)
         self._seq = 0
@@ -128,6 +134,7 @@ class Line:
     ) -> Case:
         """Cut the line; must not overlap an earlier outage."""
         case = self._truth.open(self._equipment_id, "reboot" if reboot else "outage", start_ms, note=note)
+        case.may_while_open = frozenset({"offline", "lost_contact_occupied"})
         will_ms = start_ms + WILL_AFTER_MS if will and start_ms + WILL_AFTER_MS < end_ms else NEVER
         outage = Outage(start_ms, end_ms, will_ms, after_live, reboot, case)
         self._boundaries.extend((at, outage) for at in (start_ms, will_ms, end_ms) if at < NEVER)
@@ -169,20 +176,28 @@ class Line:
             if len(self._backlog) < BACKLOG_LIMIT:
                 self._backlog.append((topic, payload))
             return
-        if self._transmit(at, topic, payload) and channel == "status":
+        if self._transmit(at, topic, payload, lossy=channel == "status") and channel == "status":
             self._shut_in = (self._shut_in[1], shut_in)
 
-    def _transmit(self, at_ms: int, topic: str, payload: str) -> bool:
+    def _transmit(self, at_ms: int, topic: str, payload: str, *, lossy: bool) -> bool:
         """Send now; whether it arrives."""
+        arrives = at_ms + DELAYS_MS[int(self._rng.random() * len(DELAYS_MS))]
+        if self._rough:
+            return self._transmit_roughly(arrives, topic, payload, lossy=lossy)
+        # one connection keeps its order, and waits for what was kept back
+        arrives = max(arrives, self._clear_ms)
+        self._clear_ms = arrives
+        self._put(arrives, topic, payload)
+        return True
+
+    def _transmit_roughly(self, arrives: int, topic: str, payload: str, *, lossy: bool) -> bool:
         quality, rng = self._quality, self._rng
         chance = rng.random()
-        if chance < quality.loss:
+        if chance < quality.loss and lossy:
             return False
-        arrives = at_ms + 20 - int(40 * math.log(1.0 - rng.random()))
         if chance < quality.loss + quality.slow and not self.clock.broken:
             arrives += int(rng.uniform(0.8, quality.slow_s) * 1000)
         else:
-            # one connection keeps its order, and waits for what was kept back
             arrives = max(arrives, self._clear_ms)
             self._clear_ms = arrives
         self._put(arrives, topic, payload)

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator
 
 from simulators.car import Report
-from simulators.fleet import PlantSpec
 from simulators.network import Line
 from simulators.people import PROFILES, local_hour
+from simulators.specs import PlantSpec
 from simulators.truth import TruthLog
 
 PERIOD_MS = 10_000
@@ -109,7 +109,11 @@ class Boiler:
     """A steam boiler that keeps its pressure, water and flue gas well within its limits."""
 
     #: quantity, set point, pull towards it a sample, noise a sample, decimals
-    QUANTITIES = (("pressure_mpa", 0.72, 0.05, 0.008, 3), ("water_level_mm", 0.0, 0.1, 2.5, 1), ("flue_gas_c", 152.0, 0.04, 1.2, 1))
+    QUANTITIES = (
+        ("pressure_mpa", 0.72, 0.05, 0.008, 3),
+        ("water_level_mm", 0.0, 0.1, 2.5, 1),
+        ("flue_gas_c", 152.0, 0.04, 1.2, 1),
+    )
 
     def __init__(self, *, spec: PlantSpec, rng: random.Random, line: Line, start_ms: int) -> None:
         self.spec = spec

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from simulators.breakdowns import CREEPING, begin, end
 from simulators.car import FIRE_RETURN, FIREFIGHTER, INSPECTION, NORMAL
-from simulators.lift import Lift, Plan
+from simulators.lift import Lift
+from simulators.specs import Plan
 
 MINUTE_MS = 60_000
 
@@ -103,7 +104,7 @@ def outage(lift: Lift, plan: Plan) -> Iterator[int]:
     yield from lift.pause(1_000) if not lift.riders else lift.serve()
 
 
-def silence_with_riders(lift: Lift, plan: Plan) -> Iterator[int]:
+def silence_with_riders(lift: Lift, _plan: Plan) -> Iterator[int]:
     """The network goes just when the door has closed behind somebody, who rides on unharmed."""
     yield from lift.with_riders()
     rng = lift.rng
@@ -114,7 +115,7 @@ def silence_with_riders(lift: Lift, plan: Plan) -> Iterator[int]:
     yield from lift.serve()
 
 
-def terminal_reboot(lift: Lift, plan: Plan) -> Iterator[int]:
+def terminal_reboot(lift: Lift, _plan: Plan) -> Iterator[int]:
     """The terminal starts again: seq from 1, and what happened meanwhile is lost."""
     start = lift.now + 1_000
     back = start + lift.rng.randint(15_000, 70_000)

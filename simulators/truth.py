@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 #: A centre may be this much ahead of our reckoning of `due` (a sample's rounding, a clock's drift) ...
 EARLY_MS = 10_000
@@ -22,6 +22,8 @@ LATE_MS = 25_000
 CLEARING_MS = 31_000
 #: A late burst arrives, and is searched, within this.
 BURST_MS = 90_000
+#: After a stream's end the centre's clock goes on for this long (protocol §8).
+END_MS = 300_000
 #: What may be raised may also come a little before and after the case.
 MAY_MARGIN_MS = 60_000
 
@@ -53,6 +55,8 @@ class Case:
     end_ms: int | None = None
     must: list[Must] = field(default_factory=list)
     may: set[str] = field(default_factory=set)
+    #: What may be raised as long as nobody knows how the case ends.
+    may_while_open: frozenset[str] = frozenset()
 
     def expect(self, kind: str, due_ms: int, *, early_ms: int = EARLY_MS, late_ms: int = LATE_MS) -> Must:
         """The centre must raise `kind`, due at `due_ms`."""
@@ -78,8 +82,21 @@ class Case:
                 must.cleared_after = at_ms - 1_000
                 must.cleared_before = at_ms + within_ms + self.slack_ms
 
-    def line(self) -> str:
-        end = self.end_ms if self.end_ms is not None else max((m.raised_before for m in self.must), default=0)
+    def cut(self, until_ms: int) -> Case:
+        """The case as far as it went by `until_ms`, the end of the stream."""
+        must = [replace(m) for m in self.must if m.raised_before <= until_ms]
+        for one in must:
+            if one.cleared_before is not None and one.cleared_before > until_ms:
+                one.cleared_before = None
+        may = self.may | {m.kind for m in self.must if m.raised_before > until_ms}
+        ended = self.end_ms is not None and self.end_ms <= until_ms
+        return replace(
+            self, must=must, may=may if ended else may | self.may_while_open, end_ms=self.end_ms if ended else None
+        )
+
+    def line(self, until_ms: int = 0) -> str:
+        """One line of the log; a case without an end may go on till after `until_ms`."""
+        end = self.end_ms if self.end_ms is not None else until_ms
         record = {
             "equipment_id": self.equipment_id,
             "fault": self.fault,
@@ -90,7 +107,9 @@ class Case:
             "must": [{name: getattr(m, name) for name in Must.__slots__} for m in self.must],
             "may": sorted(self.may),
             "may_after": self.start_ms - MAY_MARGIN_MS,
-            "may_before": max(end, self.start_ms) + MAY_MARGIN_MS + self.slack_ms,
+            "may_before": max([end, self.start_ms, *(m.raised_before for m in self.must)])
+            + MAY_MARGIN_MS
+            + self.slack_ms,
         }
         return json.dumps(record, ensure_ascii=False)
 
@@ -107,7 +126,14 @@ class TruthLog:
         self._told = told
 
     def open(
-        self, equipment_id: str, fault: str, start_ms: int, *, persons: int = 0, note: str = "", may: tuple[str, ...] = ()
+        self,
+        equipment_id: str,
+        fault: str,
+        start_ms: int,
+        *,
+        persons: int = 0,
+        note: str = "",
+        may: tuple[str, ...] = (),
     ) -> Case:
         case = Case(
             equipment_id=equipment_id,
@@ -128,14 +154,6 @@ class TruthLog:
 
     def lines(self, until_ms: int) -> list[str]:
         """Every case begun before `until_ms`, by time; what was still due then is no more than possible."""
-        chosen = [c for c in self.cases if c.start_ms < until_ms]
+        chosen = [c.cut(until_ms) for c in self.cases if c.start_ms < until_ms]
         chosen.sort(key=lambda c: (c.start_ms, c.equipment_id, c.fault))
-        for case in chosen:
-            if case.end_ms is not None and case.end_ms > until_ms:
-                case.end_ms = None
-            case.may.update(m.kind for m in case.must if m.raised_before > until_ms)
-            case.must = [m for m in case.must if m.raised_before <= until_ms]
-            for must in case.must:
-                if must.cleared_before is not None and must.cleared_before > until_ms:
-                    must.cleared_before = None
-        return [case.line() for case in chosen]
+        return [case.line(until_ms + END_MS) for case in chosen]

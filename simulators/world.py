@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from simulators.callers import Callers
 from simulators.car import Report
 from simulators.faults import SCRIPTS, plans
-from simulators.fleet import DIVISION, PlantSpec, Town, make_town
-from simulators.lift import Lift, LiftSpec, Plan
+from simulators.fleet import DIVISION, Town, make_town
+from simulators.lift import Lift, Surroundings
 from simulators.network import Line, Record
 from simulators.people import HOUR_MS, PROFILES, Crowd, local_hour
 from simulators.plants import Boiler, Stairs
 from simulators.scenario import Scenario
+from simulators.specs import LiftSpec, Plan, PlantSpec
 from simulators.truth import TruthLog
 
 #: Lived time between two sortings of what was sent, ms.
@@ -124,8 +125,7 @@ class World:
             start_ms=self.start_ms,
             shift_ms=self._shift_ms,
         )
-        return Lift(
-            spec=spec,
+        around = Surroundings(
             rng=self._rng("life", key),
             crowd=crowd,
             plans=plans(
@@ -136,8 +136,8 @@ class World:
             truth=self.truth,
             callers=Callers(self._rng("calls", key), division=DIVISION, share=self.scenario.calls),
             rescue=self.scenario.rescue,
-            start_ms=self.start_ms,
         )
+        return Lift(spec, around, start_ms=self.start_ms)
 
     def _plant(self, number: int, spec: PlantSpec) -> Unit:
         line = self._line(number, spec.kind, spec.equipment_id)
