@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -58,15 +57,6 @@ def system_postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     if not (SYSTEM_POSTGRES / "postgres").is_file():
         pytest.skip(f"NOT COVERED HERE: no system PostgreSQL in {SYSTEM_POSTGRES}")
     yield from _started(DataFolder(tmp_path_factory.mktemp("system-postgres")), SYSTEM_POSTGRES)
-
-
-@pytest.fixture(scope="session")
-def timescale_server() -> str:
-    """URL of a TimescaleDB server given by TIWEI_TEST_TIMESCALE_DSN. Mark the test `timescale`."""
-    dsn = os.environ.get("TIWEI_TEST_TIMESCALE_DSN")
-    if not dsn:
-        pytest.skip("NOT COVERED HERE: TIWEI_TEST_TIMESCALE_DSN names no TimescaleDB server")
-    return dsn
 
 
 def _run_sql(url: str, statement: str) -> None:
