@@ -264,7 +264,7 @@ class Ingest(Generic[D]):
                     parts += [part[half:], part[:half]]
                     continue
                 poison += 1
-                _log.exception("a message makes us fail and is set aside", topic=part[0].topic)
+                _log.error("a message makes us fail and is set aside", topic=part[0].topic, why=repr(failure))
                 await self._commit(self._state.set_aside(part[0], failure, self._clock()))
             good = self._state.snapshot()
 

@@ -14,7 +14,7 @@ from monitor.domain.commit import Checkpoint, Commit, Restored
 from monitor.domain.equipment import Equipment
 from monitor.domain.fault import FaultChange
 from monitor.services import judging
-from monitor.services.judging import Judging, Turn
+from monitor.services.judging import Judging, Plan, Turn
 from monitor.services.maintain import Upkeep
 from monitor.services.replay import AFTER_MS, BATCH, Stream
 
@@ -64,7 +64,8 @@ async def store(
     `now_ms`: the wall clock, for the database's upkeep only.
     """
     restored = await target.load(now_ms)
-    own = await judging.restore(restored, Engine, unregistered_limit)
+    plan = Plan(new_engine=Engine, unregistered_limit=unregistered_limit)
+    own = await judging.restore(restored, plan)
     chunks = own.checkpoint().chunks
     written = Written(position=own.position)
     lines: list[FaultChange] = []
@@ -88,7 +89,7 @@ async def store(
             free_numbers=restored.free_numbers,
             last_alive_ms=None,
         )
-        run = Judging(known, Engine, unregistered_limit)
+        run = Judging(known, plan)
         run.position = written.position
         lines.clear()
         await _run(run, stream, keep, written, progress)
