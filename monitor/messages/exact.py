@@ -156,10 +156,10 @@ def _look_closer(document: Any, payload: bytes) -> None:
 
 
 def _walk(value: Any, depth: int) -> tuple[int, int]:
-    """Count the keys, and the colons in keys and texts, of everything below `value`; refuse what nests too deep."""
+    """Count the keys, and the colons in texts, of everything below `value`; refuse what nests too deep."""
     kind = type(value)
     if kind is dict:
-        keys, colons, parts = len(value), "".join(value).count(":"), value.values()
+        keys, colons, parts = len(value), 0, value.values()
     elif kind is list:
         keys, colons, parts = 0, 0, value
     else:
