@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             replay_store.run(streams, out, args.timezone)
         else:
             for stream in streams:
-                for line in replay.run(stream):
+                for line in replay.with_incidents(replay.run(stream)):
                     out.write(replay.encode(line))
     return 0
 

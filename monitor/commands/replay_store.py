@@ -45,7 +45,7 @@ async def _run(settings: Settings, streams: Iterable[replay.Stream], out: Binary
                     store,
                     Registry(database),
                     round(time.time() * 1000),
-                    tell=lambda lines: out.writelines(map(replay.encode, lines)),
+                    tell=lambda lines: out.writelines(map(replay.encode, replay.with_incidents(lines))),
                     progress=lambda messages: bar.update(task, description=f"{messages:,} messages"),
                 )
                 bar.update(task, description=f"{written.messages:,} messages; hourly figures")

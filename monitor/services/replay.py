@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from monitor.detectors.engine import Engine, Outcome
 from monitor.domain.equipment import Equipment, EquipmentKind, Reports
 from monitor.domain.errors import UnreadableError
 from monitor.domain.fault import FaultChange
+from monitor.domain.incident import Incident
 from monitor.domain.register import Register
+from monitor.domain.triage import Change, on_fault
 from monitor.messages.decode import Decoded, Decoder, Inbound
 
 #: The clock goes on for so long after the last record.
@@ -130,8 +132,35 @@ class Replay:
         return outcome
 
 
+class Cases:
+    """The incidents of a run, in memory."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Incident] = {}
+
+    def take(self, fault: FaultChange) -> Change | None:
+        """What the fault does to the incident of its equipment."""
+        change = on_fault(self._open.get(fault.number), fault)
+        if change is not None:
+            if change.incident.is_open:
+                self._open[fault.number] = change.incident
+            else:
+                self._open.pop(fault.number, None)
+        return change
+
+
+def with_incidents(faults: Iterable[FaultChange]) -> Iterator[FaultChange | Change]:
+    """Changes of faults, each followed by what it does to an incident."""
+    cases = Cases()
+    for fault in faults:
+        yield fault
+        change = cases.take(fault)
+        if change is not None:
+            yield change
+
+
 def run(stream: Stream, size: int = BATCH) -> Iterator[FaultChange]:
-    """All changes of a stream, sorted by `at_ms`."""
+    """All changes of faults of a stream, sorted by `at_ms`."""
     replay = Replay(stream.registry)
     last = None
     for batch in stream.batches(size):
@@ -146,18 +175,28 @@ def run(stream: Stream, size: int = BATCH) -> Iterator[FaultChange]:
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def encode(line: FaultChange) -> bytes:
+def encode(line: FaultChange | Change) -> bytes:
     """A change as a line of JSON (protocol §8)."""
-    return (
-        _encode(
-            {
-                "at": line.at_ms,
-                "equipment_id": line.equipment_id,
-                "fault": line.kind.value,
-                "change": line.state.value,
-                "since": line.since_ms,
-                "evidence": dict(line.evidence),
-            }
-        )
-        + b"\n"
-    )
+    return _encode(_plain_fault(line) if isinstance(line, FaultChange) else _plain_incident(line)) + b"\n"
+
+
+def _plain_fault(line: FaultChange) -> dict[str, Any]:
+    return {
+        "at": line.at_ms,
+        "equipment_id": line.equipment_id,
+        "fault": line.kind.value,
+        "change": line.state.value,
+        "since": line.since_ms,
+        "evidence": dict(line.evidence),
+    }
+
+
+def _plain_incident(line: Change) -> dict[str, Any]:
+    return {
+        "at": line.entry.at_ms,
+        "incident_id": str(line.incident.incident_id),
+        "equipment_id": line.incident.equipment_id,
+        "status": line.incident.status.value,
+        "level": line.incident.level,
+        "reason": line.reason.value,
+    }
