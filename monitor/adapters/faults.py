@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -215,7 +215,7 @@ class Faults:
         async with self._database.session() as session:
             return _feed_lines(await session.fetch(_FEED, position), position)
 
-    async def follow(self, position: int, poll_s: float = 5.0) -> AsyncIterator[FeedLine]:
+    async def follow(self, position: int, poll_s: float = 5.0) -> AsyncGenerator[FeedLine, None]:
         """Every change committed after `position`, as it comes, for ever; goes on after the database was away.
 
         The server's notice wakes, looking every `poll_s` guarantees.

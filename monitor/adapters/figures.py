@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.adapters.pgtext import instant
-from monitor.adapters.pool import Database
+from monitor.adapters.pool import Database, Session
 from monitor.adapters.rollups import durations
 from monitor.domain.fault import FaultKind
 from monitor.domain.figures import COUNTED, EquipmentFigures
@@ -34,15 +34,8 @@ class PostgresFigures:
             session.transaction(isolation="repeatable_read", readonly=True),
         ):
             equipment = await session.fetch(_EQUIPMENT, division)
-            faults = await session.fetch(
-                _FAULTS,
-                instant(from_ms),
-                instant(to_ms),
-                sorted(kind.value for kind in COUNTED),
-                FaultKind.ENTRAPMENT.value,
-            )
+            counts = await self.fault_counts(session, from_ms, to_ms)
             held = await durations(session, from_ms, to_ms, division)
-        counts = {row["number"]: (row["raised"], row["entrapments"]) for row in faults}
         return tuple(
             EquipmentFigures(
                 equipment_id=row["equipment_id"],
@@ -53,3 +46,25 @@ class PostgresFigures:
             )
             for row in equipment
         )
+
+    async def fault_counts(self, session: Session, from_ms: int, to_ms: int) -> dict[int, tuple[int, int]]:
+        """Equipment number -> (faults, entrapments among them) raised in [from_ms, to_ms); who has none is left out."""
+        rows = await session.fetch(
+            _FAULTS,
+            instant(from_ms),
+            instant(to_ms),
+            sorted(kind.value for kind in COUNTED),
+            FaultKind.ENTRAPMENT.value,
+        )
+        return {row["number"]: (row["raised"], row["entrapments"]) for row in rows}
+
+    async def timezone(self) -> str | None:
+        """The zone of the months and days of what is stored, where one was given with it."""
+        async with self._database.session() as session:
+            zone = await session.fetchval("SELECT timezone FROM tiwei.centre")
+        return None if zone is None else str(zone)
+
+    async def set_timezone(self, zone: str) -> None:
+        """Keep the zone of the months and days of what is stored."""
+        async with self._database.session() as session:
+            await session.execute("UPDATE tiwei.centre SET timezone = $1", zone)

@@ -17,8 +17,9 @@ REGISTRY_LOCK = 3
 
 _ALL = "SELECT * FROM tiwei.equipment ORDER BY number"
 _CHANGED = "SELECT * FROM tiwei.equipment WHERE revision > $1 ORDER BY revision"
-_UNREGISTERED = """
-SELECT * FROM tiwei.equipment WHERE NOT registered AND ($2::text IS NULL OR division = $2) ORDER BY number LIMIT $1
+_LISTED = """
+SELECT * FROM tiwei.equipment WHERE ($2::text IS NULL OR division = $2) AND (NOT $3 OR NOT registered)
+ORDER BY number LIMIT $1
 """
 
 # Only a monitor that never used another number for this identifier proposes one: an import may have given it a number
@@ -135,7 +136,10 @@ class Registry:
             rows = await session.fetch(_CHANGED, revision)
         return (rows[-1]["revision"] if rows else revision), tuple(equipment_of(row) for row in rows)
 
-    async def unregistered(self, limit: int, division: str | None = None) -> tuple[Equipment, ...]:
-        """Equipment that sends and that no register knows, oldest first."""
+    async def listed(
+        self, limit: int, *, division: str | None = None, unregistered_only: bool = False
+    ) -> tuple[Equipment, ...]:
+        """Equipment by number; `unregistered_only`: what sends and no register knows."""
         async with self._database.session() as session:
-            return tuple(equipment_of(row) for row in await session.fetch(_UNREGISTERED, limit, division))
+            rows = await session.fetch(_LISTED, limit, division, unregistered_only)
+        return tuple(equipment_of(row) for row in rows)
