@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.detectors.book import Book
 from monitor.domain.commit import EventRecord
-from monitor.domain.fault import FaultKind
+from monitor.domain.fault import MOMENTARY, FaultKind
 
 #: Event keys remembered for each equipment, against redelivery.
 REMEMBERED = 64
@@ -15,9 +15,26 @@ REMEMBERED = 64
 OVERTAKEN_MS = 60_000
 #: Old news waits this long for its own clearing before it is told.
 SETTLE_MS = 3000
-AUTO_RESTORED, ALARM_BUTTON = 40, 90
-#: Codes whose raised faults code 40 clears (protocol §3).
-RESTORABLE = frozenset({*range(1, 9), *range(41, 48)})
+#: What code 40 clears: what codes 1-8 and 41-47 left raised (protocol §3), by kind, as makers' codes may mean them.
+RESTORABLE = frozenset(
+    {
+        FaultKind.SAFETY_CIRCUIT_OPEN,
+        FaultKind.DOOR_CLOSE_FAULT,
+        FaultKind.DOOR_OPEN_FAULT,
+        FaultKind.STOPPED_OUTSIDE_DOOR_ZONE,
+        FaultKind.UNINTENDED_CAR_MOVEMENT,
+        FaultKind.MOTOR_RUN_LIMITER,
+        FaultKind.FLOOR_POSITION_LOST,
+        FaultKind.RESTART_PREVENTED,
+        FaultKind.MAIN_POWER_OFF,
+        FaultKind.OUT_OF_SERVICE,
+        FaultKind.INSPECTION,
+        FaultKind.FIRE_RETURN,
+        FaultKind.FIREFIGHTER,
+        FaultKind.EMERGENCY_POWER,
+        FaultKind.EARTHQUAKE,
+    }
+)
 
 
 class Events:
@@ -43,16 +60,13 @@ class Events:
         """Raise or release what the event says; the alarm button's meaning for an entrapment is not judged here."""
         row, at = event.number, event.received_ms
         kind = FaultKind(event.kind)
-        if event.code == ALARM_BUTTON:
-            if event.state == "raised" and not event.test:
-                self._book.raise_(row, name, kind, "event:90", at, since_ms, _evidence(event))
-            return
-        if event.code == AUTO_RESTORED:
-            if event.state == "raised":
-                self._restore(event, name)
-                self._book.raise_(row, name, kind, "event:40", at, since_ms, _evidence(event))
-            return
         source = f"event:{event.code}" + (f":{event.vendor_code}" if event.vendor_code else "")
+        if kind in MOMENTARY:
+            if event.state == "raised" and not event.test:
+                if kind is FaultKind.AUTO_RESTORED:
+                    self._restore(event, name)
+                self._book.raise_(row, name, kind, source, at, since_ms, _evidence(event))
+            return
         if event.state == "cleared":
             self._cleared[row, source] = (event.ts, at)
             self._drop_pending(row, source)
@@ -87,13 +101,13 @@ class Events:
 
     def _restore(self, event: EventRecord, name: str) -> None:
         row = event.number
-        for source in list(self.pending.get(row, {})):
-            if _restorable(source):
+        for source, (_, kind, _) in list(self.pending.get(row, {}).items()):
+            if kind in RESTORABLE:
                 self._drop_pending(row, source)
-        for kind in FaultKind:
+        for kind in sorted(RESTORABLE):
             fault = self._book.open.get((row, kind))
             for source in sorted(fault.sources) if fault else ():
-                if _restorable(source):
+                if source.startswith("event:"):
                     self._book.release(row, name, kind, source, event.received_ms, _evidence(event))
 
     def dump(self) -> dict[str, Any]:
@@ -115,11 +129,6 @@ class Events:
         self.pending = {}
         for row, source, due, kind, since in plain["pending"]:
             self.pending.setdefault(row, {})[source] = (due, FaultKind(kind), since)
-
-
-def _restorable(source: str) -> bool:
-    parts = source.split(":")
-    return parts[0] == "event" and int(parts[1]) in RESTORABLE
 
 
 def _evidence(event: EventRecord) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monitor.detectors.backlog import Backlog
 from monitor.detectors.book import Book
 from monitor.detectors.entrapment import rescue_modes
-from monitor.detectors.events import ALARM_BUTTON, Events
+from monitor.detectors.events import Events
 from monitor.detectors.fleet import Fleet
 from monitor.detectors.intake import Intake
 from monitor.detectors.judge import Judge
@@ -21,6 +21,7 @@ from monitor.detectors.lane import NUMBERS, Lane
 from monitor.detectors.order import NAN, Place, Row, applied_offset, rows_of
 from monitor.detectors.rules import UNINTENDED
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord
+from monitor.domain.fault import FaultKind
 from monitor.domain.reading import HISTORY
 
 #: Below this many rows a wave is judged row by row: a column operation costs as much for 1 row as for 30.
@@ -112,7 +113,7 @@ class Rows:
         th = self._fleet.thresholds(lane.limits_set)
         stale = bool(event.received_ms - dev - lane.offset > th.belief_ms)
         self.events.judge(event, self._names[row], since_ms=time_ms, stale=stale)
-        if event.code == ALARM_BUTTON and event.state == "raised" and not event.test:
+        if event.kind == FaultKind.CAR_ALARM_BUTTON and event.state == "raised" and not event.test:
             self._alarm(row, lane, event.received_ms, dev, th)
         self._fleet.due[row] = self._due(row, lane, event.received_ms)
 

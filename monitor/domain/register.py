@@ -32,9 +32,11 @@ class Register:
             self.add(one)
 
     def add(self, one: Equipment) -> None:
-        """Take in or replace one equipment; its number stays what it was first."""
-        if one.equipment_id in self.by_id:
+        """Take in or replace one equipment; its number is the database's and never changes."""
+        known = self.by_id.get(one.equipment_id)
+        if known is not None:
             self.revision += 1
+            self._unregistered_left += not known.registered
         self.by_id[one.equipment_id] = one
         self.by_number[one.number] = one
         if not one.registered:
