@@ -238,7 +238,12 @@ def refuse_insecure(settings: Settings) -> None:
             "set TIWEI_MQTT_TLS_CERT_FILE and TIWEI_MQTT_TLS_KEY_FILE, or stay on 127.0.0.1"
         )
     device = settings.mqtt_device_password
-    if device is not None and settings.listens_wide and len(device.get_secret_value()) < LEAST_PASSWORD:
+    if (
+        device is not None
+        and settings.mqtt_url is None
+        and settings.listens_wide
+        and len(device.get_secret_value()) < LEAST_PASSWORD
+    ):
         raise SettingsError(f"TIWEI_MQTT_DEVICE_PASSWORD lets the network in: at least {LEAST_PASSWORD} characters")
     for name in ("database_url", "mqtt_url"):
         url = getattr(settings, name)

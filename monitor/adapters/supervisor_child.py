@@ -42,15 +42,20 @@ class Child:
     def __init__(
         self,
         name: str,
-        argv: Sequence[str],
+        argv: Callable[[], Sequence[str]],
         *,
         env: Callable[[], Mapping[str, str]],
+        after: asyncio.Event | None = None,
         on_ready: Callable[[Mapping[str, Any]], None] = lambda _ready: None,
     ) -> None:
-        """`env` is asked at every start. `on_ready` gets each object with the key `ready` that the child prints."""
+        """`argv` and `env` are asked at every start, the first of which waits for `after`.
+
+        `on_ready` gets each object with the key `ready` that the child prints.
+        """
         self.name = name
-        self._argv = list(argv)
+        self._argv = argv
         self._env = env
+        self._after = after
         self._on_ready = on_ready
         self._process: Process | None = None
         self._ending = False
@@ -58,6 +63,8 @@ class Child:
 
     async def run(self) -> int:
         """Keep it running until `end`, or until its settings are wrong; returns its last exit status."""
+        if self._after is not None:
+            await self._after.wait()
         pause, tries = pauses(), 0
         while True:
             began = time.monotonic()
@@ -96,7 +103,7 @@ class Child:
         """One life of the child; returns its exit status."""
         self.starts += 1
         process = self._process = await asyncio.create_subprocess_exec(
-            *self._argv,
+            *self._argv(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env=dict(self._env()),

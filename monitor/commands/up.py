@@ -55,6 +55,8 @@ class Centre:
         self.supervisor = Supervisor()
         self._folder = DataFolder(settings.data_dir)
         self._told: set[str] = set()
+        #: Set once the database has its schema, and once the centre hears the broker.
+        self.stored, self.hearing = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Start everything in order and look after it; raises TiweiError (in a group, too) when that is impossible."""
@@ -65,8 +67,14 @@ class Centre:
             await self.supervisor.serve(make_broker(self.settings, self._folder))
         else:
             self.supervisor.urls["mqtt"] = str(self.settings.mqtt_dsn())
-        self.supervisor.keep(Child("monitor", command("monitor"), env=self.environment, on_ready=self._on_ready))
+        self.supervisor.keep(
+            Child("monitor", lambda: command("monitor"), env=self.environment, on_ready=self._on_ready)
+        )
+        await self.prepare()
         await self.supervisor.watch()
+
+    async def prepare(self) -> None:
+        """What else has to be there; database and broker run, the centre is about to."""
 
     async def close(self) -> None:
         """End everything and give the folder free."""
@@ -94,10 +102,12 @@ class Centre:
         database = Database(url, application="tiwei up")
         await until_reached("database", without_password(url), lambda: migrate(database))
         self.tell("database")
+        self.stored.set()
 
     def _on_ready(self, _said: Mapping[str, Any]) -> None:
         """The centre has subscribed."""
         self.tell("mqtt")
+        self.hearing.set()
 
     def tell(self, part: str) -> None:
         """One line on standard output, once a part."""
