@@ -175,7 +175,9 @@ class Connection:
             self._loop.remove_reader(tap.fileno())
 
     def acknowledge(self, mids: list[int]) -> None:
-        """One PUBACK for each packet id of this connection, queued as one packet."""
+        """One PUBACK for each packet id of this connection, queued as one packet; void once the socket is closed."""
+        if self._tap is None or self._tap.fileno() < 0:
+            return
         mark(self._held, mids, held_now=False)
         self._paho._packet_queue(PUBACK, pubacks(mids), 0, 1)  # noqa: SLF001
 
