@@ -176,16 +176,14 @@ async def test_one_division_alone(each_database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("from_ms", "to_ms", "whole", "edges"),
+    ("from_ms", "to_ms", "pieces"),
     [
-        (0, HOUR, (0, HOUR), []),
-        (1, HOUR, (HOUR, HOUR), [(1, HOUR)]),
-        (1, HOUR - 1, (HOUR, HOUR), [(1, HOUR - 1)]),
-        (1, 2 * HOUR + 1, (HOUR, 2 * HOUR), [(1, HOUR), (2 * HOUR, 2 * HOUR + 1)]),
-        (HOUR - 1, HOUR + 1, (HOUR, HOUR), [(HOUR - 1, HOUR + 1)]),
+        (0, HOUR, (0, 0, HOUR, HOUR)),
+        (1, HOUR, (HOUR, HOUR, HOUR, HOUR)),
+        (1, HOUR - 1, (HOUR - 1, HOUR, HOUR, HOUR - 1)),
+        (1, 2 * HOUR + 1, (HOUR, HOUR, 2 * HOUR, 2 * HOUR)),
+        (HOUR - 1, HOUR + 1, (HOUR, HOUR, HOUR, HOUR)),
     ],
 )
-def test_a_period_is_whole_hours_and_edges(
-    from_ms: int, to_ms: int, whole: tuple[int, int], edges: list[tuple[int, int]]
-) -> None:
-    assert whole_hours(from_ms, to_ms) == (whole, edges)
+def test_a_period_is_whole_hours_and_edges(from_ms: int, to_ms: int, pieces: tuple[int, ...]) -> None:
+    assert whole_hours(from_ms, to_ms) == pieces
