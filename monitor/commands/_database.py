@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from monitor.adapters.embedded.parts import opened_database
@@ -35,3 +38,17 @@ def moment(ms: int, zone: ZoneInfo) -> str:
 def plain(text: str, style: str = "") -> Text:
     """Text off the wire for a terminal: no markup, no control characters."""
     return Text("".join(one if one.isprintable() else "\ufffd" for one in text), style=style)
+
+
+def terminal() -> Console:
+    """Standard output; what is no terminal gets lines that are not cut to one."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def narrow_table(title: str | None, caption: str, *columns: str) -> Table:
+    """A table that folds what does not fit: an identifier is never cut."""
+    table = Table(title=title, caption=caption, header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in columns:
+        table.add_column(heading, overflow="fold")
+    return table

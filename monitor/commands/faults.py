@@ -11,12 +11,11 @@ from contextlib import aclosing
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from monitor.adapters.faults import FaultLine, Faults, FeedLine
-from monitor.commands._database import moment, plain, ready_database
+from monitor.commands._database import moment, narrow_table, plain, ready_database, terminal
 from monitor.domain.fault import FaultKind, FaultState
 from monitor.log import start_logging
 from monitor.settings import Settings, read_settings
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, args: argparse.Namespace) -> None:
-    console = Console()
+    console = terminal()
     async with ready_database(settings, "tiwei faults") as database:
         faults = Faults(database)
         position = await faults.position()
@@ -112,13 +111,11 @@ def _style(kind: str) -> str:
 
 
 def _table(lines: Sequence[FaultLine], zone: ZoneInfo, *, open_only: bool) -> Table:
-    table = Table(
-        title="open faults" if open_only else "faults",
-        caption=f"{len(lines)} shown, newest first; times in {zone.key}",
-        header_style="bold",
+    table = narrow_table(
+        "open faults" if open_only else "faults",
+        f"{len(lines)} shown, newest first; times in {zone.key}",
+        *("raised", "equipment", "division", "fault", "since", "cleared"),
     )
-    for heading in ("raised", "equipment", "division", "fault", "since", "cleared"):
-        table.add_column(heading, no_wrap=True)
     for line in lines:
         style = _style(line.kind) if line.cleared_ms is None else "dim"
         table.add_row(

@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
 from rich.table import Table
 
 from monitor.adapters.quarantine import Quarantine, SetAside
-from monitor.commands._database import moment, plain, ready_database
+from monitor.commands._database import moment, narrow_table, plain, ready_database, terminal
 from monitor.domain.errors import RefusedError
 from monitor.log import start_logging
 from monitor.settings import Settings, read_settings
@@ -65,21 +64,20 @@ def _command(action: _Action) -> Callable[[argparse.Namespace], int]:
 
 
 async def _list(quarantine: Quarantine, args: argparse.Namespace, settings: Settings) -> None:
-    console = Console()
+    console = terminal()
     console.print(_table(await quarantine.newest(max(0, args.limit), args.reason), settings.zone))
-    counts = Table(title="ever set aside", header_style="bold")
-    counts.add_column("reason")
-    counts.add_column("messages", justify="right")
+    counts = narrow_table("ever set aside", "by reason", "reason", "messages")
     for reason, messages in (await quarantine.counts()).items():
         counts.add_row(plain(reason), f"{messages:,}")
     console.print(counts)
 
 
 def _table(messages: Sequence[SetAside], zone: ZoneInfo) -> Table:
-    table = Table(title="quarantine", caption=f"{len(messages)} shown, newest first", header_style="bold")
-    table.add_column("id", justify="right", no_wrap=True)
-    for heading in ("received", "reason", "topic", "detail", "bytes", "payload", ""):
-        table.add_column(heading, overflow="fold")
+    table = narrow_table(
+        "quarantine",
+        f"{len(messages)} shown, newest first",
+        *("id", "received", "reason", "topic", "detail", "bytes", "payload", "state"),
+    )
     for one in messages:
         table.add_row(
             str(one.quarantine_id),
@@ -110,7 +108,7 @@ async def _show(quarantine: Quarantine, args: argparse.Namespace, settings: Sett
     if args.raw:
         sys.stdout.buffer.write(one.payload)
         return
-    console = Console()
+    console = terminal()
     for name, text in (
         ("id", str(one.quarantine_id)),
         ("received", moment(one.received_ms, settings.zone)),

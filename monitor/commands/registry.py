@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from monitor.adapters.registry import Registry
-from monitor.commands._database import plain, ready_database
+from monitor.commands._database import narrow_table, plain, ready_database, terminal
 from monitor.domain.equipment import Equipment
 from monitor.domain.errors import SettingsError, UnreadableError
 from monitor.log import start_logging
@@ -72,7 +71,7 @@ def _list(args: argparse.Namespace) -> int:
             fields = {name: value for name, value in asdict(one).items() if name not in {"number", "registered"}}
             print(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
     else:
-        Console().print(_table(equipment))
+        terminal().print(_table(equipment))
     return 0
 
 
@@ -84,9 +83,11 @@ async def _found(settings: Settings, args: argparse.Namespace) -> Sequence[Equip
 
 
 def _table(equipment: Sequence[Equipment]) -> Table:
-    table = Table(caption=f"{len(equipment)} shown", header_style="bold")
-    for heading in ("number", "equipment", "division", "kind", "rescue code", "floors", "firm", "reports"):
-        table.add_column(heading, no_wrap=True)
+    table = narrow_table(
+        None,
+        f"{len(equipment)} shown",
+        *("number", "equipment", "division", "kind", "rescue code", "floors", "firm", "reports"),
+    )
     for one in equipment:
         table.add_row(
             str(one.number),

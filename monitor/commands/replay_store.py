@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from monitor.adapters.embedded.parts import opened_database
+from monitor.adapters.figures import PostgresFigures
 from monitor.adapters.maintain import PostgresUpkeep
 from monitor.adapters.pool import Database
 from monitor.adapters.registry import Registry
@@ -28,16 +29,18 @@ def run(streams: Iterable[replay.Stream], out: BinaryIO, timezone: str | None) -
     """
     settings = read_settings(**({"timezone": timezone} if timezone else {}))
     start_logging(settings.log_level, process="replay")
-    asyncio.run(_run(settings, streams, out))
+    asyncio.run(_run(settings, streams, out, timezone))
 
 
-async def _run(settings: Settings, streams: Iterable[replay.Stream], out: BinaryIO) -> None:
+async def _run(settings: Settings, streams: Iterable[replay.Stream], out: BinaryIO, timezone: str | None) -> None:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     async with opened_database(settings) as url:
         database = Database(url, application="tiwei replay")
         store = PostgresStore(database)
         try:
             await store.acquire(wait=False)
+            if timezone is not None:
+                await PostgresFigures(database).set_timezone(timezone)  # reports of this data have its days
             with Progress(*columns, console=Console(stderr=True)) as bar:
                 task = bar.add_task("replay")
                 written = await replay_store.store(

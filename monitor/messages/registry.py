@@ -22,7 +22,8 @@ ERRORS_TOLD = 10
 PLACE_PREFIX = "place_"
 
 _DIVISION = re.compile(r"[0-9]{6}")
-_JSON_COLUMNS = ("limits", "overrides", "place")
+#: CSV columns that hold JSON: lists, mappings, and what of a place is a number.
+_JSON_COLUMNS = ("limits", "overrides", "place", "lat", "lon")
 _POSITIVE = ("floor_height_m", "rated_speed_mps")
 
 Floor = Annotated[int, msgspec.Meta(ge=-1000, le=1000)]
@@ -93,7 +94,8 @@ def read(content: bytes, kind: str) -> list[Equipment]:
         for place, fields in _entries(content, kind):
             try:
                 entry = msgspec.convert(fields, Entry, strict=kind != "csv")
-                found[entry.equipment_id] = entry.equipment(len(found) + 1)
+                first = found.get(entry.equipment_id)
+                found[entry.equipment_id] = entry.equipment(first.number if first else len(found) + 1)
             except (msgspec.ValidationError, ValueError) as error:
                 wrong.append(f"{place}: {error}")
     except (msgspec.DecodeError, UnicodeDecodeError, csv.Error, RecursionError) as error:
@@ -141,7 +143,8 @@ def _fields(row: Mapping[str | None, Any]) -> dict[str, Any]:
         if name is None or not isinstance(cell, str) or not cell.strip():
             continue
         if name.startswith(PLACE_PREFIX):
-            place[name.removeprefix(PLACE_PREFIX)] = cell.strip()
+            part = name.removeprefix(PLACE_PREFIX)
+            place[part] = _cell(part, cell.strip())
         else:
             fields[name] = _cell(name, cell.strip())
     return {"place": place, **fields} if place else fields
