@@ -35,6 +35,8 @@ from monitor.domain.errors import RefusedError
 CENTRE = "@centre"
 #: Login that TIWEI_MQTT_DEVICE_PASSWORD allows.
 EVERYBODY = "device"
+#: Login of the centre at brokers that Tiwei does not run; no account can have it.
+CENTRE_ELSEWHERE = "centre"
 FILE = "accounts.json"
 _FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -129,8 +131,8 @@ class Accounts:
         Raises:
             RefusedError: the name is taken (and not `replace`), reserved or malformed; the list does not fit the role.
         """
-        if name == EVERYBODY or _NAME.fullmatch(name) is None:
-            raise RefusedError(f"{name!r} cannot be a login: 1 to 32 of A-Z a-z 0-9 - _, and not `{EVERYBODY}`")
+        if name in (EVERYBODY, CENTRE_ELSEWHERE) or _NAME.fullmatch(name) is None:
+            raise RefusedError(f"{name!r} cannot be a login: 1 to 32 of A-Z a-z 0-9 - _, none of the centre's own")
         wrong = next((one for one in equipment if _NAME.fullmatch(one) is None), None)
         if wrong is not None:
             raise RefusedError(f"{wrong!r} is no equipment id: 1 to 32 of A-Z a-z 0-9 - _")
@@ -141,7 +143,7 @@ class Accounts:
             name=name,
             role=role,
             bcrypt=bcrypt_hash(password),
-            pbkdf2=_pbkdf2_hash(password),
+            pbkdf2=pbkdf2_hash(password),
             equipment=tuple(sorted(set(equipment))),
         )
         with self._changing() as accounts:
@@ -215,13 +217,15 @@ def bcrypt_hash(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_ROUNDS, prefix=b"2a")).decode()
 
 
-def mosquitto_files(accounts: Collection[Account]) -> tuple[str, str]:
+def mosquitto_files(accounts: Collection[Account], centre_password: str | None) -> tuple[str, str]:
     """Password file and access list of a Mosquitto (2.0 or later) with the same accounts.
 
-    The centre's own login is not among them: Mosquitto's `mosquitto_passwd` makes it, the access list names it.
+    The centre's login there is `centre`; without its password the access list names it all the same.
     """
     passwords = "".join(f"{one.name}:{one.pbkdf2}\n" for one in accounts)
-    rules = [_mosquitto_rules("centre", RIGHTS_OF_CENTRE)]
+    if centre_password is not None:
+        passwords = f"{CENTRE_ELSEWHERE}:{pbkdf2_hash(centre_password)}\n{passwords}"
+    rules = [_mosquitto_rules(CENTRE_ELSEWHERE, RIGHTS_OF_CENTRE)]
     rules += [_mosquitto_rules(one.name, one.rights) for one in accounts]
     return passwords, "\n".join(rules)
 
@@ -243,7 +247,8 @@ def _account(row: Mapping[str, Any]) -> Account:
     )
 
 
-def _pbkdf2_hash(password: str) -> str:
+def pbkdf2_hash(password: str) -> str:
+    """The hash that Mosquitto takes."""
     salt = secrets.token_bytes(12)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _PBKDF2_ROUNDS)
     return f"$7${_PBKDF2_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -17,6 +18,7 @@ from monitor.domain.errors import SettingsError, TiweiError, UnavailableError
 CHILDREN_END_S = 5.0
 SERVERS_END_S = 3.5
 _LOOK_S = 0.5
+_ALIVE_S = 5.0
 _FIRST_ATTEMPTS = 5
 _log = structlog.get_logger(__name__)
 
@@ -53,8 +55,8 @@ class Supervisor:
         """Start a child and keep it running."""
         self._children[child] = asyncio.create_task(child.run(), name=child.name)
 
-    async def watch(self) -> None:
-        """Look after everything until cancelled.
+    async def watch(self, alive: Callable[[], None]) -> None:
+        """Look after everything until cancelled; `alive` is called every few seconds for as long as we can.
 
         Raises:
             SettingsError: a child says that its settings are wrong.
@@ -65,6 +67,9 @@ class Supervisor:
                 group.create_task(self._look_after(server), name=f"look after {server.name}")
             for child, task in self._children.items():
                 group.create_task(_outlive(child, task), name=f"outlive {child.name}")
+            while True:
+                alive()
+                await asyncio.sleep(_ALIVE_S)
 
     async def close(self) -> None:
         """End everything: children first, so that they can still reach the servers."""

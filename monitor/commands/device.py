@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from monitor.adapters.accounts import FILE, Accounts, Role, mosquitto_files
+from monitor.adapters.accounts import FILE, Accounts, Role, bcrypt_hash, mosquitto_files
 from monitor.adapters.embedded.folder import DataFolder, write_private
+from monitor.adapters.embedded.nats_conf import nats_users
 from monitor.commands.account_lines import add_accounts, list_accounts, read_names, remove_accounts
 from monitor.domain.errors import RefusedError, SettingsError
 from monitor.settings import read_settings
@@ -37,8 +38,11 @@ def add(subparsers: Any) -> None:
     removing.set_defaults(run=_remove)
 
     exporting = actions.add_parser("export", help="write the accounts for a broker of your own")
-    exporting.add_argument("--format", choices=["mosquitto"], default="mosquitto")
-    exporting.add_argument("--out", type=Path, required=True, help="folder for `passwords` and `acl`")
+    exporting.add_argument("--format", choices=["mosquitto", "nats"], default="mosquitto")
+    exporting.add_argument("--out", type=Path, required=True, help="folder for `passwords` and `acl`, or `users.conf`")
+    exporting.add_argument(
+        "--centre-password-file", type=Path, help="password of the login `centre`, on its first line"
+    )
     exporting.set_defaults(run=_export)
 
 
@@ -64,12 +68,28 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    accounts = Accounts(DataFolder(read_settings().data_dir).path / FILE).read()
-    passwords, rules = mosquitto_files(accounts.values())
+    accounts = Accounts(DataFolder(read_settings().data_dir).path / FILE).read().values()
+    centre = _first_line(args.centre_password_file) if args.centre_password_file else None
+    if args.format == "nats":
+        files = {"users.conf": nats_users(accounts, bcrypt_hash(centre) if centre else None)}
+    else:
+        passwords, rules = mosquitto_files(accounts, centre)
+        files = {"passwords": passwords, "acl": rules}
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        write_private(args.out / "passwords", passwords)
-        write_private(args.out / "acl", rules)
+        for name, text in files.items():
+            write_private(args.out / name, text)
     except OSError as error:
         raise RefusedError(f"{args.out}: {error.strerror}") from error
+    print("written: " + ", ".join(str(args.out / name) for name in files))
     return 0
+
+
+def _first_line(file: Path) -> str:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: {error}") from error
+    if not lines or not lines[0].strip():
+        raise SettingsError(f"{file} has no password on its first line")
+    return lines[0].strip()

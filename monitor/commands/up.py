@@ -24,6 +24,7 @@ from monitor.adapters.retry import until_reached, without_password
 from monitor.adapters.schema import migrate
 from monitor.adapters.supervisor import Supervisor, reason
 from monitor.adapters.supervisor_child import Child, command
+from monitor.commands._systemd import notify
 from monitor.log import start_logging
 from monitor.settings import Settings, read_settings, refuse_insecure, unknown_names
 
@@ -71,13 +72,14 @@ class Centre:
             Child("monitor", lambda: command("monitor"), env=self.environment, on_ready=self._on_ready)
         )
         await self.prepare()
-        await self.supervisor.watch()
+        await self.supervisor.watch(lambda: notify("WATCHDOG=1"))
 
     async def prepare(self) -> None:
         """What else has to be there; database and broker run, the centre is about to."""
 
     async def close(self) -> None:
         """End everything and give the folder free."""
+        notify("STOPPING=1")
         await self.supervisor.close()
         self._folder.unlock()
 
@@ -108,6 +110,7 @@ class Centre:
         """The centre has subscribed."""
         self.tell("mqtt")
         self.hearing.set()
+        notify("READY=1")
 
     def tell(self, part: str) -> None:
         """One line on standard output, once a part."""

@@ -229,7 +229,7 @@ def _stored_or_nothing(one: Up) -> list[int]:
         return []
 
 
-@pytest.mark.parametrize("name", ["monitor", "nats-server"])
+@pytest.mark.parametrize("name", ["monitor", "nats-server", "postgres"])
 def test_it_ends_in_time_when_a_process_hangs(up: Callable[..., Up], name: str) -> None:
     one = up().wait_ready()
     pids = one.processes

@@ -14,6 +14,8 @@ import fcntl
 import os
 import pwd
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from monitor.domain.errors import RefusedError, UnavailableError
@@ -125,6 +127,15 @@ def read_private(path: Path) -> str:
     if not text:
         raise RefusedError(f"{path} is empty; restore it from a copy")
     return text
+
+
+@contextmanager
+def refusing_os_errors(what: str) -> Iterator[None]:
+    """Raises RefusedError for what the system denies: no right to change the user, a full disk, a file gone."""
+    try:
+        yield
+    except OSError as error:
+        raise RefusedError(f"{what} cannot be started: {error}") from error
 
 
 def user_name(uid: int) -> str:

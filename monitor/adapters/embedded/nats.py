@@ -24,7 +24,7 @@ import structlog
 from monitor.adapters.accounts import CENTRE, Accounts, bcrypt_hash, stamp
 from monitor.adapters.embedded import ports
 from monitor.adapters.embedded.binaries import Runner, nats_program
-from monitor.adapters.embedded.folder import DataFolder, write_private
+from monitor.adapters.embedded.folder import DataFolder, refusing_os_errors, write_private
 from monitor.adapters.embedded.log_reader import LogReader
 from monitor.adapters.embedded.nats_conf import BrokerOptions, render
 from monitor.adapters.embedded.process import end, end_orphan, spawn, tail
@@ -72,9 +72,10 @@ class NatsServer:
 
     async def start(self) -> str:
         program = nats_program()
-        self._data.subfolder("nats")
-        await self._end_orphan()
-        await self._run(program)
+        with refusing_os_errors("the broker"):
+            self._data.subfolder("nats")
+            await self._end_orphan()
+            await self._run(program)
         scheme = "mqtts" if self._options.tls else "mqtt"
         password = self._data.secret("nats/password", 24)
         return f"{scheme}://{quote(CENTRE)}:{quote(password)}@{self._address()}:{self._port}"
@@ -88,10 +89,12 @@ class NatsServer:
         """Take over changed accounts, count what was refused. Called about twice a second while it runs."""
         if stamp(self._accounts.path) != self._stamp:
             await self.reload()
-        for line in self._reader.lines() if self._reader else ():
-            if _VIOLATION.search(line):
-                self.violations += 1
-                _log.warning("the broker refused", what=self._without_secrets(line), refused=self.violations)
+        lines = self._reader.lines() if self._reader else []
+        refused = [line for line in lines if _VIOLATION.search(line)]
+        if refused:  # one line of ours, however many of its: who floods the broker does not flood our log
+            self.violations += len(refused)
+            last = self._without_secrets(refused[-1])
+            _log.warning("the broker refused", times=len(refused), last=last, altogether=self.violations)
 
     async def reload(self) -> None:
         """Let the running broker take over the accounts; who was removed is disconnected.

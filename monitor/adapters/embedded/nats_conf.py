@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitor.adapters.accounts import CENTRE, EVERYBODY, RIGHTS_OF_CENTRE, RIGHTS_OF_EVERYBODY, Account, Rights
+from monitor.adapters.accounts import (
+    CENTRE,
+    CENTRE_ELSEWHERE,
+    EVERYBODY,
+    RIGHTS_OF_CENTRE,
+    RIGHTS_OF_EVERYBODY,
+    Account,
+    Rights,
+)
 
 #: Unacknowledged messages of one subscription. NATS refuses a SUBSCRIBE once a session's subscriptions together may
 #: have more than 65,535 of them, and the centre has at most four in a session.
@@ -76,6 +84,13 @@ def render(
         "accounts": {"TIWEI": {"jetstream": "enabled", "users": users}},
     }
     return json.dumps(conf, indent=1, ensure_ascii=False) + "\n"
+
+
+def nats_users(accounts: Collection[Account], centre_hash: str | None) -> str:
+    """The same accounts for a NATS that Tiwei does not run: a file to `include` in an account of its configuration."""
+    users = [_user(CENTRE_ELSEWHERE, centre_hash, RIGHTS_OF_CENTRE)] if centre_hash else []
+    users += [_user(one.name, one.bcrypt, one.rights) for one in accounts]
+    return f"users: {json.dumps(users, indent=1)}\n"
 
 
 def _mqtt(options: BrokerOptions, port: int) -> dict[str, Any]:

@@ -26,8 +26,15 @@ import structlog
 
 from monitor.adapters.embedded import ports
 from monitor.adapters.embedded.binaries import Runner, database_runner, postgres_major, postgres_programs
-from monitor.adapters.embedded.folder import DataFolder, read_private, user_name, write_private
+from monitor.adapters.embedded.folder import (
+    DataFolder,
+    read_private,
+    refusing_os_errors,
+    user_name,
+    write_private,
+)
 from monitor.adapters.embedded.process import end, end_orphan, finished, spawn, tail
+from monitor.adapters.pool import database_errors
 from monitor.domain.errors import RefusedError, UnavailableError
 
 USER = DATABASE = "tiwei"
@@ -109,6 +116,15 @@ class PostgresServer:
 
     async def start(self) -> str:
         runner = database_runner()
+        with refusing_os_errors("the database"):
+            port = await self._start(runner)
+        password = self._password()
+        url = f"postgresql://{USER}:{quote(password)}@{HOST}:{port}/{DATABASE}"
+        with database_errors():
+            await _create_database(url)
+        return url
+
+    async def _start(self, runner: Runner) -> int:
         programs = await asyncio.to_thread(postgres_programs, runner, self._chosen)
         self._check(runner, postgres_major(programs))
         home = self._data.subfolder("postgres")
@@ -117,10 +133,7 @@ class PostgresServer:
         await self._end_orphan()
         if not (home / "cluster").exists():
             await self._create(programs, runner, password)
-        port = await self._run(programs, runner, password)
-        url = f"postgresql://{USER}:{quote(password)}@{HOST}:{port}/{DATABASE}"
-        await _create_database(url)
-        return url
+        return await self._run(programs, runner, password)
 
     async def stop(self, seconds: float) -> None:
         child, self._child = self._child, None
