@@ -99,21 +99,23 @@ class Database:
         self._statement_timeout_s = statement_timeout_s
         self._connections = connections
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         """Connect once, so that a wrong address is told at once. Errors as `connect`."""
-        if self._pool is not None:
-            return
-        with database_errors():
-            self._pool = await asyncpg.create_pool(
-                self.url,
-                min_size=1,
-                max_size=self._connections,
-                timeout=10,
-                command_timeout=self._statement_timeout_s + 5,
-                max_inactive_connection_lifetime=300,
-                server_settings=_settings(self._application, self._statement_timeout_s),
-            )
+        async with self._opening:
+            if self._pool is not None:
+                return
+            with database_errors():
+                self._pool = await asyncpg.create_pool(
+                    self.url,
+                    min_size=1,
+                    max_size=self._connections,
+                    timeout=10,
+                    command_timeout=self._statement_timeout_s + 5,
+                    max_inactive_connection_lifetime=300,
+                    server_settings=_settings(self._application, self._statement_timeout_s),
+                )
 
     async def close(self) -> None:
         """End every connection; what is still running is cut off after 5 s."""
@@ -129,7 +131,8 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
         """A connection for a while; driver errors inside become ours."""
-        await self.open()
+        if self._pool is None:
+            await self.open()
         assert self._pool is not None
         with database_errors():
             async with self._pool.acquire(timeout=15) as connection:

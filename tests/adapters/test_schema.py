@@ -7,10 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from monitor.adapters.figures import PostgresFigures
+from monitor.adapters.maintain import PostgresUpkeep
 from monitor.adapters.pool import Database
 from monitor.adapters.schema import Migration, migrate, migrations
 from monitor.adapters.server import Edition
+from monitor.adapters.store import PostgresStore
+from monitor.domain.commit import Commit
+from monitor.domain.equipment import Equipment, EquipmentKind
 from monitor.domain.errors import RefusedError, UnavailableError
+from monitor.services.maintain import Keeping, maintain
+from tests.adapters.test_store import NOW, readings
 
 
 async def execute(database: Database, statement: str) -> None:
@@ -104,3 +111,25 @@ async def test_what_cannot_be_reached_and_what_refuses_are_told_apart(
     assert callable(change)
     with pytest.raises(meaning):
         await migrate(Database(change(database_url)))
+
+
+@pytest.mark.system_postgres
+async def test_a_system_postgres_is_whole_even_where_timescale_is_there_and_not_preloaded(
+    system_database_url: str,
+) -> None:
+    database = Database(system_database_url)
+    store = PostgresStore(database)
+    await store.acquire()
+    await store.load(NOW)
+    rows = readings(400)
+    rows["service_mode"] = 1
+    lift = Equipment(number=1, equipment_id="L-1", division="320500", kind=EquipmentKind.LIFT, registered=False)
+    await store.commit(Commit(position=1, journal=b"", new_equipment=(lift,), readings=rows))
+    done = await maintain(PostgresUpkeep(database), Keeping(), NOW + 2 * 3_600_000)
+    assert done is not None
+    assert done.rolled_hours == 1
+    (found,) = await PostgresFigures(database).equipment_figures(NOW, NOW + 7_200_000, None)
+    assert found.availability == 1.0
+    assert (await migrate(database)).edition is Edition.PLAIN
+    await store.close()
+    await database.close()
