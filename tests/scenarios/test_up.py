@@ -325,22 +325,18 @@ def test_system_postgres_and_mosquitto(
 
 
 def test_a_database_that_is_not_there_is_waited_for_and_said_plainly(up: Callable[..., Up], tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = DataFolder(tmp_path / "elsewhere")
-    folder.subfolder("postgres")
-    password = folder.secret("postgres/password", 24)
-    one = up(TIWEI_DATABASE_URL=f"postgresql://tiwei:{password}@127.0.0.1:{port}/tiwei")
+    server = PostgresServer(DataFolder(tmp_path / "elsewhere"))
+    url = asyncio.run(server.start())
+    asyncio.run(server.stop(5))
+    one = up(TIWEI_DATABASE_URL=url)
     until(lambda: one.log.count("cannot be reached") >= 2, 20)
     line = json.loads([text for text in one.log.splitlines() if "cannot be reached" in text][-1])
-    assert line["where"] == f"postgresql://tiwei@127.0.0.1:{port}/tiwei"
+    assert line["where"] == f"postgresql://tiwei@127.0.0.1:{urlsplit(url).port}/tiwei"
     assert line["for_s"] > 0
     assert line["again_in_s"] > 0
     assert "failed" in line["why"]
-    assert password not in one.log
-    server = PostgresServer(folder, port=port)
-    asyncio.run(server.start())
+    assert str(urlsplit(url).password) not in one.log
+    assert asyncio.run(server.start()) == url
     one.wait_ready()
     assert "is reached again" in one.log
     assert "Traceback" not in one.log
