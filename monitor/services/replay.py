@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from monitor.detectors.engine import Engine, Outcome
-from monitor.domain.equipment import Equipment, EquipmentKind, Reports
+from monitor.domain.equipment import Equipment
 from monitor.domain.errors import UnreadableError
 from monitor.domain.fault import FaultChange
 from monitor.domain.incident import Incident
 from monitor.domain.register import Register
 from monitor.domain.triage import Change, on_fault
 from monitor.messages.decode import Decoded, Decoder, Inbound
+from monitor.messages.registry import Entry
 
 #: The clock goes on for so long after the last record.
 AFTER_MS = 300_000
@@ -24,27 +25,11 @@ AFTER_MS = 300_000
 BATCH = 4096
 
 
-class Entry(msgspec.Struct, kw_only=True):
-    """One line of the registry in a stream's first line."""
-
-    equipment_id: str
-    division: str
-    kind: EquipmentKind
-    rescue_code: str | None = None
-    bottom_floor: int | None = None
-    top_floor: int | None = None
-    floor_height_m: float | None = None
-    rated_speed_mps: float | None = None
-    firm_id: str | None = None
-    limits: list[dict[str, Any]] = []
-    reports: Reports = Reports.SAMPLES
-    profile: str | None = None
-    overrides: dict[str, float] = {}
-
-    def equipment(self, number: int) -> Equipment:
-        """As the register knows it."""
-        fields = msgspec.structs.asdict(self)
-        return Equipment(number=number, **{**fields, "limits": tuple(self.limits)})
+def _equipment(entry: Entry, number: int) -> Equipment:
+    try:
+        return entry.equipment(number)
+    except ValueError as error:
+        raise UnreadableError("registry", str(error)) from error
 
 
 class _Line(msgspec.Struct):
@@ -70,7 +55,7 @@ class Stream:
             if line.strip():
                 head = self._read(place)
                 if head.registry is not None:
-                    self.registry = [entry.equipment(n) for n, entry in enumerate(head.registry, start=1)]
+                    self.registry = [_equipment(entry, number) for number, entry in enumerate(head.registry, start=1)]
                     self._first = place + 1
                 break
 

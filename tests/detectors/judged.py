@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from monitor.domain.fault import FaultChange
-from monitor.services.replay import AFTER_MS, Entry, Replay
+from monitor.messages.registry import Entry
+from monitor.services.replay import AFTER_MS, Replay
 from tests.detectors.world import T0, Lift, Message, merged, registry_entry
 
 
