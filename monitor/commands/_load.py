@@ -27,6 +27,7 @@ DIVISION = "310104"
 #: Messages of one connection sent and not acknowledged, at most.
 WINDOW = 4_000
 _TICK_S = 0.004
+_TELL_S = 0.5
 
 #: A trip from floor 2 to 6 and a rest, one row a sample:
 #: car_status, car_direction, door_zone, car_position, door_closed, passenger, speed_mps.
@@ -209,32 +210,34 @@ class _Line:
 
 
 def run(plan: Plan) -> dict[str, float]:
-    """Send everything and wait for the last acknowledgement; what it took."""
+    """Send everything and wait for the last acknowledgement; what it took. Says on the way how far it is."""
     lines = [_Line(plan, number) for number in range(plan.connections)]
     poll = selectors.DefaultSelector()
     for line in lines:
         poll.register(line.sock, selectors.EVENT_READ, line)
-    began, cpu = time.monotonic(), time.process_time()
+    wall, began, cpu = time.time(), time.monotonic(), time.process_time()
     per_s = plan.rate / plan.per_message / plan.connections
+    told = began
     while any(line.acknowledged < line.total for line in lines):
         now_ms, passed = time.time() * 1000, time.monotonic() - began
         for line in lines:
             line.pump(min(line.total, int(passed * per_s)) if per_s else line.total, now_ms, per_s)
         for key, _ in poll.select(_TICK_S):
             key.data.read()
+        if time.monotonic() - told > _TELL_S:
+            told = time.monotonic()
+            print(json.dumps({"acknowledged": sum(line.acknowledged for line in lines)}), flush=True)
     return {
+        "began": wall,
+        "acknowledged": sum(line.acknowledged for line in lines),
         "messages": sum(line.sent for line in lines),
-        "samples": sum(line.sent for line in lines) * plan.per_message,
-        "seconds": time.monotonic() - began,
         "cpu_s": time.process_time() - cpu,
     }
 
 
 def main() -> int:
-    """The process: a Plan as JSON on standard input, the figures as JSON on standard output."""
-    argparse.ArgumentParser(
-        description="load for `tiwei bench ingest`; reads its plan from standard input"
-    ).parse_args()
+    """The process: a Plan as JSON on standard input, figures as lines of JSON on standard output."""
+    argparse.ArgumentParser(description="load for `tiwei bench ingest`; its plan comes by standard input").parse_args()
     print(json.dumps(run(Plan(**json.load(sys.stdin)))), flush=True)
     return 0
 

@@ -1,0 +1,367 @@
+"""`tiwei bench ingest`: from MQTT to committed rows, with broker, database, centre and load as real processes.
+
+Latency is from the instant at which a sample was due to be sent (its `ts`) to the commit timestamp that PostgreSQL
+keeps of the row's own transaction: nothing of what is measured takes part in measuring it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from monitor.commands._load import DIVISION, FIRST_LIFT, FIRST_SEQ, Plan
+from monitor.commands.bench_engine import machine
+
+DEVICE_PASSWORD = "bench-only-no-secret"  # noqa: S105 a broker on loopback, of a temporary folder
+#: The first second of a fixed rate is left out: connections and caches warm up.
+WARM_UP_MS = 1_000
+#: So long after the last acknowledgement the rows may still be on their way, s.
+PATIENCE_S = 120.0
+
+_log = structlog.get_logger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `bench ingest`."""
+    parser.add_argument("--lifts", type=int, default=20_000, help="lifts in the registry, all sending")
+    parser.add_argument("--seconds", type=float, default=15.0, help="about how long each measurement sends")
+    parser.add_argument("--rates", type=float, nargs="*", default=[12_000.0], help="fixed rates, messages/s")
+    parser.add_argument("--gateway", type=int, default=100, help="samples in a message of a gateway; 0: leave out")
+    parser.add_argument("--no-most", action="store_true", help="leave out as many single messages as it takes")
+    parser.add_argument("--connections", type=int, default=4, help="connections of the load")
+    parser.add_argument("--json", action="store_true", help="figures as JSON only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; 1 when a row was missing or there twice."""
+    if args.json:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    results = asyncio.run(_measure_all(args))
+    figures = {"machine": machine(), "lifts": args.lifts, "results": [asdict(one) for one in results]}
+    if not args.json:
+        _print_table(results)
+    print(json.dumps(figures))
+    return 0 if all(one.rows_right for one in results) else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One measurement. CPU in us a sample, of all cores; latency in ms, None where the rate was not fixed."""
+
+    name: str
+    messages: int
+    samples: int
+    seconds: float
+    samples_per_s: float
+    messages_per_s: float
+    load_us: float
+    broker_us: float
+    centre_us: float
+    database_us: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    rows_right: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """The processes of one bench."""
+
+    database_url: str
+    broker_url: str
+    centre: int
+    broker: int
+    database: int
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds of each so far; the database with its children, those that ended too."""
+        return {
+            "broker": _cpu_s(self.broker),
+            "centre": _cpu_s(self.centre),
+            "database": _cpu_s(self.database) + sum(_cpu_s(one) for one in _children(self.database)),
+        }
+
+
+async def _measure_all(args: argparse.Namespace) -> list[Result]:
+    with tempfile.TemporaryDirectory(prefix="tiwei-bench-") as folder:
+        async with _parts(Path(folder), args.lifts) as parts:
+            bench = _Bench(parts, args)
+            await bench.warm_up()
+            if not args.no_most:
+                await bench.measure("single messages, as many as it takes", rate=0.0, expected=30_000.0)
+            for rate in args.rates:
+                await bench.measure(f"single messages, {rate:,.0f}/s", rate=rate, expected=rate)
+            if args.gateway:
+                name = f"gateways, {args.gateway} samples a message"
+                await bench.measure(name, rate=0.0, expected=120_000.0, per_message=args.gateway)
+            return bench.results
+
+
+class _Bench:
+    """Measurements one after the other on the same lifts; `seq` counts on."""
+
+    def __init__(self, parts: _Parts, args: argparse.Namespace) -> None:
+        self._parts = parts
+        self._args = args
+        self._before = 0
+        self.results: list[Result] = []
+
+    async def warm_up(self) -> None:
+        """A few samples of each lift, so that the detectors know all of them."""
+        await self.measure("warm-up", rate=0.0, expected=4 * self._args.lifts / self._args.seconds)
+        self.results.clear()
+
+    async def measure(self, name: str, *, rate: float, expected: float, per_message: int = 1) -> None:
+        """Send for about as long as wanted, wait until everything is stored, look at every row."""
+        lifts = self._args.lifts
+        turns = max(1, round(expected * self._args.seconds / lifts))
+        place = urlsplit(self._parts.broker_url)
+        plan = Plan(
+            host=place.hostname or "",
+            port=place.port or 0,
+            user="device",
+            password=DEVICE_PASSWORD,
+            lifts=lifts,
+            samples=turns * lifts,
+            per_message=per_message,
+            rate=rate,
+            connections=self._args.connections,
+            before=self._before,
+        )
+        cpu = self._parts.cpu_s()
+        load = await self._send(name, plan)
+        first_seq = FIRST_SEQ + self._before // lifts
+        self._before += plan.samples
+        await self._stored(self._before)
+        used = {part: now - cpu[part] for part, now in self._parts.cpu_s().items()}
+        times = await self._times(first_seq, fixed=rate > 0)
+        seconds = times["last"] - load["began"]
+        micro = 1e6 / plan.samples
+        self.results.append(
+            Result(
+                name=name,
+                messages=int(load["messages"]),
+                samples=plan.samples,
+                seconds=round(seconds, 2),
+                samples_per_s=round(plan.samples / seconds),
+                messages_per_s=round(load["messages"] / seconds),
+                load_us=round(load["cpu_s"] * micro, 2),
+                broker_us=round(used["broker"] * micro, 2),
+                centre_us=round(used["centre"] * micro, 2),
+                database_us=round(used["database"] * micro, 2),
+                p50_ms=times.get("p50"),
+                p95_ms=times.get("p95"),
+                p99_ms=times.get("p99"),
+                rows_right=await self._rows_right(first_seq + turns),
+            )
+        )
+
+    async def _send(self, name: str, plan: Plan) -> dict[str, float]:
+        """Run the load as a process of its own, with a progress bar from what it says on the way."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "monitor.commands._load",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps(asdict(plan)).encode())
+        child.stdin.close()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}"),
+            TimeRemainingColumn(),
+        )
+        said: dict[str, float] = {}
+        with Progress(*columns, console=Console(stderr=True), disable=self._args.json) as progress:
+            bar = progress.add_task(name, total=plan.samples)
+            async for line in child.stdout:
+                said = json.loads(line)
+                progress.update(bar, completed=said["acknowledged"] * plan.per_message)
+        if await child.wait() or "cpu_s" not in said:
+            raise RuntimeError("the load failed")
+        return said
+
+    async def _stored(self, wanted: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while (await self._ask("SELECT count(*) FROM tiwei.reading"))[0] < wanted:
+                await asyncio.sleep(0.25)
+
+    async def _times(self, first_seq: int, *, fixed: bool) -> dict[str, float]:
+        """When the last of these samples was committed (s since 1970), and from due to committed, ms, nearest rank."""
+        (last,) = await self._ask(
+            "SELECT extract(epoch FROM max(pg_xact_commit_timestamp(x)))::float FROM"
+            " (SELECT DISTINCT xmin AS x FROM tiwei.reading WHERE seq >= $1) AS t",
+            first_seq,
+        )
+        if not fixed:
+            return {"last": last}
+        (found,) = await self._ask(
+            "WITH r AS MATERIALIZED (SELECT xmin AS x, ts FROM tiwei.reading WHERE seq >= $1),"
+            " c AS MATERIALIZED (SELECT x, extract(epoch FROM pg_xact_commit_timestamp(x)) * 1000 AS at"
+            "  FROM (SELECT DISTINCT x FROM r) AS d)"
+            " SELECT percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY c.at - r.ts)"
+            " FROM r JOIN c ON c.x::text = r.x::text WHERE r.ts >= (SELECT min(ts) FROM r) + $2",
+            first_seq,
+            WARM_UP_MS,
+        )
+        return {
+            "last": last,
+            **{name: round(float(one), 1) for name, one in zip(("p50", "p95", "p99"), found, strict=True)},
+        }
+
+    async def _rows_right(self, end_seq: int) -> bool:
+        """Every sample there once: of each lift all of FIRST_SEQ up to `end_seq`, and nothing else."""
+        (right,) = await self._ask(
+            "SELECT count(*) FILTER (WHERE (n, d, low, high) = ($1::bigint, $1::bigint, $2::bigint, $3::bigint)) = $4"
+            " AND count(*) = $4 FROM (SELECT number, count(*) AS n, count(DISTINCT seq) AS d, min(seq) AS low,"
+            " max(seq) AS high FROM tiwei.reading GROUP BY number) AS t",
+            end_seq - FIRST_SEQ,
+            FIRST_SEQ,
+            end_seq - 1,
+            self._args.lifts,
+        )
+        return bool(right)
+
+    async def _ask(self, query: str, *args: Any) -> Sequence[Any]:
+        import asyncpg
+
+        connection = await asyncpg.connect(self._parts.database_url)
+        try:
+            return tuple(await connection.fetchrow(query, *args) or ())
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def _parts(folder: Path, lifts: int) -> AsyncIterator[_Parts]:
+    """A centre in `folder`: database and broker as `tiwei up` sets them up, `tiwei monitor`, a registry."""
+    from monitor.adapters.embedded.folder import DataFolder
+    from monitor.adapters.embedded.nats import NatsServer
+    from monitor.adapters.embedded.nats_conf import BrokerOptions
+    from monitor.adapters.embedded.postgres import PostgresServer
+
+    data = DataFolder(folder / "data")
+    database = PostgresServer(data, extra={"track_commit_timestamp": "on"})
+    broker = NatsServer(data, BrokerOptions(port=0, device_password=DEVICE_PASSWORD))
+    centre: subprocess.Popen[bytes] | None = None
+    try:
+        database_url, broker_url = await database.start(), await broker.start()
+        await _register(database_url, lifts)
+        centre = await _start_centre(folder, database_url, broker_url)
+        yield _Parts(
+            database_url=database_url,
+            broker_url=broker_url,
+            centre=centre.pid,
+            broker=_pid(broker),
+            database=_pid(database),
+        )
+    finally:
+        if centre is not None:
+            centre.terminate()
+            centre.wait(15)
+        await broker.stop(5)
+        await database.stop(5)
+
+
+def _pid(server: Any) -> int:
+    return int(server._child.pid)  # noqa: SLF001 the bench alone wants to know
+
+
+async def _register(database_url: str, lifts: int) -> None:
+    from monitor.adapters.pool import Database
+    from monitor.adapters.registry import Registry
+    from monitor.adapters.schema import migrate
+    from monitor.domain.equipment import Equipment, EquipmentKind
+
+    database = Database(database_url)
+    try:
+        await migrate(database)
+        await Registry(database).import_equipment(
+            Equipment(
+                number=0,
+                equipment_id=f"L{FIRST_LIFT + number}",
+                division=DIVISION,
+                kind=EquipmentKind.LIFT,
+                bottom_floor=1,
+                top_floor=9,
+                rated_speed_mps=1.75,
+            )
+            for number in range(lifts)
+        )
+    finally:
+        await database.close()
+
+
+async def _start_centre(folder: Path, database_url: str, broker_url: str) -> subprocess.Popen[bytes]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("TIWEI_")}
+    places = {
+        "TIWEI_DATA_DIR": str(folder / "data"),
+        "TIWEI_DATABASE_URL": database_url,
+        "TIWEI_MQTT_URL": broker_url,
+    }
+    with (folder / "log").open("wb") as log, (folder / "ready").open("wb") as ready:
+        centre = subprocess.Popen(  # noqa: ASYNC220 it starts in a moment and runs beside us
+            [sys.executable, "-m", "monitor", "monitor"], env={**ours, **places}, stdout=ready, stderr=log
+        )
+    async with asyncio.timeout(60):
+        while b"ready" not in (folder / "ready").read_bytes():
+            if centre.poll() is not None:
+                raise RuntimeError((folder / "log").read_text())
+            await asyncio.sleep(0.05)
+    return centre
+
+
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU of a process and of its children that ended, s; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(int(one) for one in fields[11:15]) * _TICK_S
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _print_table(results: Sequence[Result]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="from MQTT (QoS 1) to committed rows; CPU in us a sample")
+    table.add_column("what")
+    for column in ("messages/s", "samples/s", "load", "broker", "centre", "database", "p50", "p95", "p99 ms", "rows"):
+        table.add_column(column, justify="right")
+    for one in results:
+        late = [f"{value:,.0f}" if value is not None else "" for value in (one.p50_ms, one.p95_ms, one.p99_ms)]
+        cpu = [f"{value:.1f}" for value in (one.load_us, one.broker_us, one.centre_us, one.database_us)]
+        rows = "all, once" if one.rows_right else "WRONG"
+        table.add_row(one.name, f"{one.messages_per_s:,}", f"{one.samples_per_s:,}", *cpu, *late, rows)
+    Console().print(table)
