@@ -132,7 +132,8 @@ async def live(
         tasks = await connect_all(senders.publishers, group, stop)
         begun = clock()
         world = make_world(begun)
-        on_ready()
+        if not stop.is_set():
+            on_ready()
         while not stop.is_set():
             lived_ms = int((clock() - begun) * speed)
             if duration_s is not None and lived_ms >= duration_s * 1000:
