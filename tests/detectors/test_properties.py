@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from monitor.detectors import engine as engine_module
+from monitor.detectors import rows as rows_module
 from monitor.detectors.engine import Engine
 from monitor.domain.fault import MOMENTARY, FaultChange
 from monitor.domain.register import Register
@@ -162,6 +163,12 @@ def check_lines(told: Sequence[FaultChange]) -> None:
             is_open.remove(key)
 
 
+def set_narrow(patch: pytest.MonkeyPatch, rows: int) -> None:
+    """Judge waves of fewer rows one by one: 0 takes all as columns, a huge number none."""
+    for module in (engine_module, rows_module):
+        patch.setattr(module, "NARROW", rows)
+
+
 def through_a_restart(mail: Sequence[Message], registry: Sequence[dict[str, Any]], at: int) -> list[FaultChange]:
     """Judged by an engine that is put down after `at` messages and by another that goes on from its dump."""
     equipment = replay_of(registry)._decoder._register.by_number.values()
@@ -209,7 +216,7 @@ def test_columns_and_single_rows_judge_alike(mail: list[Message]) -> None:
     told = []
     for narrow in (0, 10**9):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(engine_module, "NARROW", narrow)
+            set_narrow(patch, narrow)
             told.append((run(mail), run(mail, cuts=range(1, len(mail)))))
     assert told[0] == told[1]
 
@@ -219,7 +226,7 @@ def test_a_town_is_judged_alike_as_columns_and_as_rows(narrow: int, monkeypatch:
     usual = run(TOWN, TOWN_REGISTRY)
     check_lines(usual)
     assert len({x.kind for x in usual}) >= 8
-    monkeypatch.setattr(engine_module, "NARROW", narrow)
+    set_narrow(monkeypatch, narrow)
     assert run(TOWN, TOWN_REGISTRY) == usual
     for size in (1, 97):
         assert run(TOWN, TOWN_REGISTRY, cuts=range(size, len(TOWN), size)) == usual
