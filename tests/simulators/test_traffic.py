@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 import pytest
 
 from simulators.motion import ZONE_M
+from simulators.scenario import FILE_START_MS
 from simulators.specs import LiftSpec
 from simulators.world import World
 from tests.simulators.town import HOUR_S, Heard, lived, quiet_network, samples_of, scenario
@@ -216,11 +218,18 @@ def test_nothing_went_wrong(town: tuple[World, list[Heard]]) -> None:
 
 def test_a_day_has_the_trips_of_its_kind_of_house() -> None:
     """Trips a lift and day, roughly those of counters in service: some hundreds, most in a hospital."""
-    world, heard = lived(scenario(lifts=21, duration_s=86_400, start_hour=0, network=quiet_network(), plants=False))
-    profiles = {spec.equipment_id: spec.profile for spec in world.town.lifts}
-    trips: dict[str, list[int]] = {"residential": [], "office": [], "hospital": [], "mall": []}
-    for equipment_id, found in samples_of(heard).items():
-        trips[profiles[equipment_id]].append(sum(b["car_status"] > a["car_status"] for a, b in pairwise(found)))
-    means = {profile: sum(found) / len(found) for profile, found in trips.items()}
+    of = scenario(lifts=24, duration_s=86_400, start_hour=0, network=quiet_network(), plants=False)
+    world = World(of, start_ms=FILE_START_MS)
+    trips, moving = Counter[int](), Counter[int]()
+    for records in world.records(FILE_START_MS + 86_400_000):
+        for record in records:
+            if record.topic.endswith("/status"):
+                moves = int('"car_status":1' in record.payload)
+                trips[record.unit] += moves > moving[record.unit]
+                moving[record.unit] = moves
+    means = {
+        profile: fmean(trips[n] for n, spec in enumerate(world.town.lifts) if spec.profile == profile)
+        for profile in ("residential", "office", "hospital", "mall")
+    }
     assert 100 < means["residential"] < 600
     assert means["hospital"] > 1.5 * means["residential"]
