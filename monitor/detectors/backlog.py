@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detectors.book import Book
+from monitor.detectors.entrapment import rescue_modes
 from monitor.detectors.fleet import Fleet
 from monitor.detectors.judge import Judge
 from monitor.detectors.lane import Lane, Sample
@@ -24,8 +25,8 @@ SETTLE_MS = 5000
 HELD = 20_000
 #: Gaps of one equipment whose state before them is remembered, and equipments with any.
 GAPS, ROWS = 2, 50_000
-#: An entrapment that began this close to a known one is that one.
-SAME_MS = 120_000
+#: An entrapment that began this shortly before a known one is that one.
+SAME_MS = 10_000
 
 
 @dataclass(slots=True)
@@ -34,6 +35,8 @@ class Pieces:
 
     due: int = 0
     samples: list[Row] = field(default_factory=list)
+    #: Device times at which the car alarm button was pressed.
+    alarms: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class Backlog:
         pieces.samples.append(sample)
         pieces.due = sample.recv + (SETTLE_MS if len(pieces.samples) < HELD else 0)
 
+    def add_alarm(self, row: int, dev: float, now: int) -> None:
+        """Hold one press of the car alarm button in history."""
+        pieces = self.held.setdefault(row, Pieces())
+        pieces.alarms.append(dev)
+        pieces.due = now + SETTLE_MS
+
     def due(self, row: int) -> int | None:
         """When the row's history is to be searched."""
         pieces = self.held.get(row)
@@ -79,33 +88,48 @@ class Backlog:
 
         One that no way out is seen of, neither in the history nor since, is open from now on in `lane`, the present.
         """
-        samples = sorted(self.held.pop(row).samples, key=lambda s: (s.ts, s.seq))
+        pieces = self.held.pop(row)
+        samples = sorted(pieces.samples, key=lambda s: (s.ts, s.seq))
+        if not samples:
+            return
         past, due = self._fork(row, lane, samples[0].ts + lane.jump), self._fleet.due[row]
         told = Book()
-        judge = Judge(self._fleet, told, self._names)
-        seen: tuple[int, int] | None = None
-        for sample in samples:
-            if (sample.ts, sample.seq) != seen and not sample.ts + past.jump < past.dev:
-                seen = (sample.ts, sample.seq)
-                judge.sample(row, past, _own_time(sample, past))
+        self._judge_again(row, past, samples, sorted(pieces.alarms), told)
         self._fleet.due[row] = due
         last_dev = samples[-1].ts + lane.jump
-        open_line: FaultChange | None = None
+        # What comes of this gap later goes on from here.
+        self._gaps.setdefault(row, deque(maxlen=GAPS)).append(Gap(past.dev, lane.dev, *self._fleet.packed(past)))
+        opened: FaultChange | None = None
         for line in told.take():
             if line.kind is not FaultKind.ENTRAPMENT:
                 continue
             if line.state is FaultState.RAISED:
-                open_line = None if self._known(row, line.since_ms, at) else line
-            elif open_line is not None:
-                self._tell(row, open_line, at, over=True)
-                open_line = None
-        if open_line is not None:
+                opened = line
+            elif opened is not None:
+                if not self._known(row, opened.since_ms, line.at_ms):
+                    self._tell(row, opened, at, over=True)
+                opened = None
+        if opened is not None and not self._known(row, opened.since_ms, at):
             over = bool(lane.way_open >= last_dev)
-            self._tell(row, open_line, at, over=over)
+            self._tell(row, opened, at, over=over)
             if not over:
-                i = INDEX[open_line.evidence["source"]]
+                i = INDEX[opened.evidence["source"]]
                 lane.active[i] = lane.told[i] = True
                 lane.since[i] = past.since[i]
+
+    def _judge_again(self, row: int, past: Lane, samples: list[Row], alarms: list[float], told: Book) -> None:
+        judge = Judge(self._fleet, told, self._names)
+        seen: tuple[int, int] | None = None
+        for sample in samples:
+            dev = sample.ts + past.jump
+            while alarms and alarms[0] < dev:
+                pressed = alarms.pop(0)
+                if past.mv == 0 and past.closed == 1 and not rescue_modes(past):
+                    past.alarm = True
+                    judge.instant(row, past, past.last_recv + max(0.0, pressed - past.dev))
+            if (sample.ts, sample.seq) != seen and not dev < past.dev:
+                seen = (sample.ts, sample.seq)
+                judge.sample(row, past, _own_time(sample, past))
 
     def _fork(self, row: int, lane: Lane, first_dev: float) -> Lane:
         """The state before the gap that the history belongs into, or a blank one."""
@@ -121,10 +145,11 @@ class Backlog:
         past.told = [flag and i in ENTRAPMENTS for i, flag in enumerate(past.told)]
         return past
 
-    def _known(self, row: int, since_ms: int, at: int) -> bool:
+    def _known(self, row: int, since_ms: int, until_ms: int) -> bool:
+        """Whether an entrapment in [since_ms, until_ms] was told already."""
         for known_since, cleared in self._book.entrapments.get(row, ()):
             assert known_since is not None
-            if known_since - SAME_MS <= since_ms <= (at if cleared is None else min(cleared, known_since + SAME_MS)):
+            if known_since - SAME_MS <= until_ms and (cleared is None or since_ms <= cleared):
                 return True
         return False
 
@@ -140,7 +165,7 @@ class Backlog:
     def dump(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return {
-            "held": [[row, p.due, [list(s) for s in p.samples]] for row, p in self.held.items()],
+            "held": [[row, p.due, [list(s) for s in p.samples], p.alarms] for row, p in self.held.items()],
             "gaps": [[row, g.dev_before, g.dev_after] for row, gaps in self._gaps.items() for g in gaps],
         }
 
@@ -151,7 +176,9 @@ class Backlog:
 
     def restore(self, plain: Mapping[str, Any], columns: tuple[bytes, bytes]) -> None:
         """Take back what `dump` and `columns` gave."""
-        self.held = {row: Pieces(due, [Row(*s) for s in samples]) for row, due, samples in plain["held"]}
+        self.held = {
+            row: Pieces(due, [Row(*s) for s in samples], alarms) for row, due, samples, alarms in plain["held"]
+        }
         self._gaps = {}
         count = len(plain["gaps"])
         floats = np.frombuffer(columns[0]).reshape(count, -1 if count else 0)
@@ -166,6 +193,7 @@ def _own_time(sample: Row, past: Lane) -> Sample:
     offset = past.offset if past.offset == past.offset else 0.0
     x.recv = x.now = sample.ts + past.jump + offset
     x.ts, x.seq, x.mode, x.mv, x.direction = sample.ts, sample.seq, sample.mode, sample.mv, sample.direction
+    x.raw = sample.raw
     x.zone, x.floor, x.closed, x.passenger = sample.zone, sample.floor, sample.closed, sample.passenger
     x.speed, x.pos = sample.speed, sample.pos
     return x

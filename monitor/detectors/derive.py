@@ -20,19 +20,21 @@ def take(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     `x.proven`: nothing can have happened unseen since the sample before.
     """
     seen = s.known & x.proven
-    gone = (x.zone == 0) | (
-        (x.zone == 1) & (s.level_floor != x.floor) & (s.level_floor == s.level_floor) & (x.floor == x.floor)
-    )
+    elsewhere = (x.zone == 1) & (s.level_floor != x.floor) & (s.level_floor == s.level_floor) & (x.floor == x.floor)
+    # The car leaves a floor when it moves outside the zone; where nobody saw it, another floor says so.
+    gone = ((x.zone == 0) & (x.mv != 0)) | ((seen ^ True) & elsewhere)
+    x.lapsed = (x.dev - s.flag_seen > th.passenger_dropout_ms) & (s.passenger != 1)
     _door(s, x, gone, o)
     _passenger(s, x, gone, th, o)
     _landing(s, x, gone, seen, th, o)
     _travel(s, x, seen, o)
     _limits(s, x, th, o)
     _rescue(s, x, th, o)
-    s.level_floor = o.where((x.zone == 1) & (x.floor == x.floor), x.floor, s.level_floor)
+    known = (x.zone == 1) & (x.floor == x.floor) & (((x.floor < s.bottom) | (x.floor > s.top)) ^ True)
+    s.level_floor = o.where(known, x.floor, s.level_floor)
     s.mode, s.mv, s.direction, s.zone, s.floor = x.mode, x.mv, x.direction, x.zone, x.floor
     s.closed, s.passenger, s.speed, s.pos = x.closed, x.passenger, x.speed, x.pos
-    s.fresh = x.fresh
+    s.age = x.age
     s.last_recv, s.dev = x.recv, x.dev
     s.known = s.known | (x.dev == x.dev)
 
@@ -52,12 +54,12 @@ def _door(s: Lane, x: Sample, gone: Any, o: Ops) -> None:
 def _passenger(s: Lane, x: Sample, gone: Any, th: Any, o: Ops) -> None:
     flag = x.passenger == 1
     opened = x.closed == 0
-    still_there = flag | (x.dev - s.flag_seen <= th.passenger_dropout_ms)
     near_open = opened | (x.dev - s.door_shut <= th.boarding_ms)
     rose_here = flag & (s.passenger == 0) & (x.zone == 1) & near_open
-    s.boarded = (s.boarded & still_there & (gone ^ True)) | rose_here
+    s.boarded = (s.boarded & (x.lapsed ^ True) & (gone ^ True)) | rose_here
     s.flag_seen = o.where(flag | (s.passenger == 1), x.dev, s.flag_seen)
-    unbroken = flag & (s.passenger == 1)
+    unseen = (x.proven ^ True) & (x.dev - s.dev > th.lost_contact_ms)
+    unbroken = flag & (s.passenger == 1) & (unseen ^ True)
     s.openings = o.where(unbroken, s.openings + (opened & (s.closed == 1)), 0.0)
     s.flag_on = o.where(flag, o.where(unbroken & (s.flag_on == s.flag_on), s.flag_on, x.dev), NAN)
     s.nobody = o.where(x.passenger == 0, o.where(s.nobody == s.nobody, s.nobody, x.dev), NAN)
@@ -72,14 +74,15 @@ def _landing(s: Lane, x: Sample, gone: Any, seen: Any, th: Any, o: Ops) -> None:
     aboard = (x.passenger == 1) | (x.dev - s.flag_seen <= th.passenger_dropout_ms)
     s.ran_occupied = o.where(came, aboard, s.ran_occupied & (gone ^ True))
     s.arrived = ((s.arrived & (gone ^ True)) | came) & ((opened & inside) ^ True)
-    s.away = (away | (x.zone == 0)) & ((inside & (stopped | opened)) ^ True)
+    s.away = (away | gone) & ((inside & (stopped | opened)) ^ True)
     s.stood = (s.stood & (gone ^ True)) | stands
 
 
 def _travel(s: Lane, x: Sample, seen: Any, o: Ops) -> None:
     inside, moving = x.zone == 1, x.mv == 1
     leaves = (s.zone == 1) & (x.zone == 0)
-    s.exit_direction = o.where(inside | (seen ^ True), 0.0, o.where(leaves, x.direction, s.exit_direction))
+    heading = o.where(x.direction > 0, x.direction, s.direction)
+    s.exit_direction = o.where(inside | (seen ^ True), 0.0, o.where(leaves, heading, s.exit_direction))
     level = inside & (x.mv == 0) & (x.pos == x.pos)
     s.top_m = o.where(level & (x.floor == s.top), x.pos, s.top_m)
     s.bottom_m = o.where(level & (x.floor == s.bottom), x.pos, s.bottom_m)
@@ -110,8 +113,14 @@ def _rescue(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     first = o.where((x.closed == 0) & (s.way_out != s.way_out), x.dev, s.way_out)
     s.way_out = o.where(shut_in, first, NAN)
     s.way_open = o.where((x.closed == 0) & (x.zone == 1), x.dev, s.way_open)
-    # A button pressed while the state was unknown is judged by the first sample after it.
-    reached = x.dev >= s.alarm_at
-    closed_in = (x.mv == 0) & (x.closed == 1) & (rescue_modes(x) ^ True)
-    s.alarm = s.alarm | (reached & (x.dev - s.alarm_at <= th.belief_ms) & closed_in)
-    s.alarm_at = o.where(reached, NAN, s.alarm_at)
+    stands = (x.mv == 0) & (x.closed == 1)
+    # A button that could not be judged at once: the car's state then was that of the last sample before, or, where
+    # one is missing, that of the first after.
+    crossed = x.dev > s.alarm_at
+    was_shut = (s.mv == 0) & (s.closed == 1) & (rescue_modes(s) ^ True)
+    was_shut = was_shut & ((s.alarm_at - s.dev <= th.belief_ms) | s.on_changes)
+    unknown = (x.follows ^ True) | (s.alarm_at - s.dev > th.belief_ms)
+    is_shut = stands & (rescue_modes(x) ^ True) & unknown & (x.dev - s.alarm_at <= th.belief_ms)
+    s.alarm = s.alarm | (crossed & (was_shut | is_shut))
+    s.alarm_at = o.where(crossed, NAN, s.alarm_at)
+    s.shut_since = o.where(stands, o.where(s.shut_since == s.shut_since, s.shut_since, x.dev), NAN)

@@ -14,12 +14,12 @@ from monitor.detectors.book import Book
 from monitor.detectors.fleet import Fleet
 from monitor.detectors.judge import INF, Judge
 from monitor.detectors.lane import Sample
-from monitor.detectors.order import IDLE_MS, JUMP_MS, NAN, effective_ts, rows_of
+from monitor.detectors.order import IDLE_MS, JUMP_MS, NAN, came_early, effective_ts, rows_of
 from monitor.detectors.rows import NARROW, Rows
 from monitor.detectors.thresholds import Thresholds
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord, Measurement, RideRecord, no_readings
 from monitor.domain.equipment import Equipment
-from monitor.domain.fault import FaultChange
+from monitor.domain.fault import FaultChange, FaultKind
 from monitor.domain.reading import FLOOR_UNKNOWN
 
 #: Format of a dump.
@@ -122,12 +122,15 @@ class Engine:
 
     def resume(self, now_ms: int) -> None:
         """The centre was away: silence counts from now on, and what is due waits until the first messages are in."""
-        contact = self.fleet.column("contact")
-        heard = contact == contact
-        contact[heard] = np.maximum(contact[heard], now_ms)
+        known = self.fleet.column("contact") == self.fleet.column("contact")
+        for name, kind in (("contact", FaultKind.OFFLINE), ("heard", FaultKind.LOST_CONTACT_OCCUPIED)):
+            since = self.fleet.column(name)
+            counted = (since == since) & (self.fleet.silent(kind) ^ True)  # what was open before stays open
+            since[counted] = np.maximum(since[counted], now_ms)
+        self.fleet.column("link_lost")[known & (self.fleet.silent(FaultKind.OFFLINE) ^ True)] = NAN
         grace = now_ms + self.fleet.thresholds(0.0).belief_ms
         due = self.fleet.due[: self.fleet.size]
-        due[heard] = np.maximum(np.minimum(due[heard], grace), grace)
+        due[known] = np.maximum(np.minimum(due[known], grace), grace)
 
     # -- columns -------------------------------------------------------------------------------------------------
 
@@ -167,6 +170,8 @@ class Engine:
         apart = ts - self.fleet.column("last_ts")[rows]
         plain = (seq == self.fleet.column("last_seq")[rows] + 1) & (seq > 0) & (apart >= 0)
         plain &= (apart <= IDLE_MS + JUMP_MS) & (self.fleet.special[rows] ^ True)
+        offset, since, jump = (self.fleet.column(name)[rows] for name in ("offset", "offset_since", "jump"))
+        plain &= came_early(offset, since, readings["received_ms"][places], ts + jump) ^ True
         for place, row in zip(places[~plain].tolist(), rows[~plain].tolist(), strict=True):
             lane = self.fleet.load_one(row)
             self._rows.take_sample(row, lane, rows_of(readings[place : place + 1])[0], place, readings, keep)
@@ -182,7 +187,8 @@ class Engine:
             if not late.any():
                 break
             self._judge.instants(rows[late], due[late])
-        times, _ = self._judge.samples(rows, x)
+        times = self._judge.samples(rows, x)
+        self.fleet.remember(rows, readings["seq"][places], x.raw)
         readings["time_ms"][places] = times
 
     def _corrected(self, item: Any) -> Any:
@@ -206,9 +212,9 @@ class Engine:
         plain = json.loads(chunks[0])
         if plain["format"] != FORMAT:
             raise ValueError(f"state format {plain['format']}, expected {FORMAT}")
-        self.fleet.restore(*chunks[1:4])
+        self.fleet.restore(*chunks[1:6])
         self.book.restore(plain["book"])
-        self._rows.restore(plain["rows"], (chunks[4], chunks[5]))
+        self._rows.restore(plain["rows"], (chunks[6], chunks[7]))
         self.register(equipment)
 
 
@@ -219,7 +225,7 @@ def _columns(readings: NDArray[np.void]) -> Sample:
     x.floor = floor
     x.recv = x.now = readings["received_ms"].astype(np.float64)
     x.ts = effective_ts(readings).astype(np.float64)
-    x.seq = readings["seq"].astype(np.float64)
+    x.seq, x.raw = readings["seq"].astype(np.float64), readings["ts"]
     x.mode, x.mv, x.direction = readings["service_mode"], readings["car_status"], readings["car_direction"]
     x.zone, x.closed, x.passenger = readings["door_zone"], readings["door_closed"], readings["passenger"]
     x.speed, x.pos = readings["speed_mps"].astype(np.float64), readings["position_m"].astype(np.float64)

@@ -51,10 +51,10 @@ def nobody_left_at(s: Lane, th: Any, o: Ops) -> Any:
     return o.maximum(s.nobody, s.way_out) + th.nobody_ms + both_known
 
 
-def stopped_outside(s: Lane, t: Any, th: Any, _: Ops) -> Any:
+def stopped_outside(s: Lane, _t: Any, _th: Any, _: Ops) -> Any:
     """Stopped off level, nobody known to be there."""
     in_service = (s.mode == 1) | (s.mode == 5)
-    return (s.mv == 0) & (s.zone == 0) & in_service & (held(s, t, th) ^ True)
+    return (s.mv == 0) & (s.zone == 0) & in_service & (s.passenger != 1)
 
 
 def in_zone(s: Lane, _t: Any, _th: Any) -> Any:

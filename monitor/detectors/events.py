@@ -37,13 +37,20 @@ RESTORABLE = frozenset(
 )
 
 
+#: Source of clearings by code 40.
+RESTORED = "restored"
+
+
 class Events:
     """Event sources of open faults, by row."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self._keys: dict[int, deque[tuple[Any, ...]]] = {}
+        #: By (row, source): `ts` and receipt of the last clearing, and of the last raise.
         self._cleared: dict[tuple[int, str], tuple[int, int]] = {}
+        self._raised: dict[tuple[int, str], tuple[int, int]] = {}
+        self._actions: dict[int, deque[str]] = {}
         #: Raises that are old news, until told or overtaken: (row, source) -> (due, kind, since).
         self.pending: dict[int, dict[str, tuple[int, FaultKind, int]]] = {}
 
@@ -51,6 +58,14 @@ class Events:
         """Whether this very event came before; it is known from now on."""
         key = (event.ts, event.seq, event.code, event.vendor_code, event.state)
         keys = self._keys.setdefault(event.number, deque(maxlen=REMEMBERED))
+        if key in keys:
+            return True
+        keys.append(key)
+        return False
+
+    def known_action(self, row: int, key: str) -> bool:
+        """Whether this very action came before; it is known from now on."""
+        keys = self._actions.setdefault(row, deque(maxlen=REMEMBERED))
         if key in keys:
             return True
         keys.append(key)
@@ -68,14 +83,19 @@ class Events:
                 self._book.raise_(row, name, kind, source, at, since_ms, _evidence(event))
             return
         if event.state == "cleared":
+            if self._older(self._raised.get((row, source)), event):
+                return  # it was the clearing of an earlier raise
             self._cleared[row, source] = (event.ts, at)
             self._drop_pending(row, source)
             self._book.release(row, name, kind, source, at, _evidence(event))
-        elif self._overtaken(row, source, event):
-            return
+        elif self._older(self._cleared.get((row, source)), event) or (
+            kind in RESTORABLE and self._older(self._cleared.get((row, RESTORED)), event)
+        ):
+            return  # it is over already
         elif stale:
             self.pending.setdefault(row, {})[source] = (at + SETTLE_MS, kind, since_ms)
         else:
+            self._raised[row, source] = (event.ts, at)
             self._book.raise_(row, name, kind, source, at, since_ms, _evidence(event))
 
     def due(self, row: int) -> int | None:
@@ -90,9 +110,9 @@ class Events:
                 self._drop_pending(row, source)
                 self._book.raise_(row, name, kind, source, at, since_ms, {"late": True})
 
-    def _overtaken(self, row: int, source: str, event: EventRecord) -> bool:
-        cleared_ts, cleared_at = self._cleared.get((row, source), (event.ts, 0))
-        return event.ts < cleared_ts and event.received_ms - cleared_at <= OVERTAKEN_MS
+    def _older(self, other: tuple[int, int] | None, event: EventRecord) -> bool:
+        """Whether the event was made before another one that came a while ago at most, and was overtaken by it."""
+        return other is not None and event.ts < other[0] and event.received_ms - other[1] <= OVERTAKEN_MS
 
     def _drop_pending(self, row: int, source: str) -> None:
         waiting = self.pending.get(row)
@@ -101,13 +121,14 @@ class Events:
 
     def _restore(self, event: EventRecord, name: str) -> None:
         row = event.number
+        self._cleared[row, RESTORED] = (event.ts, event.received_ms)
         for source, (_, kind, _) in list(self.pending.get(row, {}).items()):
             if kind in RESTORABLE:
                 self._drop_pending(row, source)
         for kind in sorted(RESTORABLE):
             fault = self._book.open.get((row, kind))
             for source in sorted(fault.sources) if fault else ():
-                if source.startswith("event:"):
+                if source.startswith("event:") and not self._older(self._raised.get((row, source)), event):
                     self._book.release(row, name, kind, source, event.received_ms, _evidence(event))
 
     def dump(self) -> dict[str, Any]:
@@ -115,6 +136,8 @@ class Events:
         return {
             "keys": [[row, [list(k) for k in keys]] for row, keys in self._keys.items()],
             "cleared": [[row, source, *when] for (row, source), when in self._cleared.items()],
+            "raised": [[row, source, *when] for (row, source), when in self._raised.items()],
+            "actions": [[row, list(keys)] for row, keys in self._actions.items()],
             "pending": [
                 [row, source, due, kind.value, since]
                 for row, waiting in self.pending.items()
@@ -126,6 +149,8 @@ class Events:
         """Take back what `dump` gave."""
         self._keys = {row: deque((tuple(k) for k in keys), maxlen=REMEMBERED) for row, keys in plain["keys"]}
         self._cleared = {(row, source): (ts, at) for row, source, ts, at in plain["cleared"]}
+        self._raised = {(row, source): (ts, at) for row, source, ts, at in plain["raised"]}
+        self._actions = {row: deque(keys, maxlen=REMEMBERED) for row, keys in plain["actions"]}
         self.pending = {}
         for row, source, due, kind, since in plain["pending"]:
             self.pending.setdefault(row, {})[source] = (due, FaultKind(kind), since)

@@ -9,18 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detectors.lane import FLAGS, FLOATS, Lane
-from monitor.detectors.rules import LATCHES, RULES, STUCK, UNINTENDED
+from monitor.detectors.rules import LATCHES, RULES, SILENCE, STUCK, UNINTENDED
 from monitor.detectors.thresholds import THRESHOLD_NAMES, Thresholds
 from monitor.domain.equipment import Equipment, EquipmentKind, Reports
+from monitor.domain.fault import FaultKind
 
 _NF, _NR = len(FLOATS), len(RULES)
 _NB = len(FLAGS)
 _FLOAT_COLUMNS = _NF + _NR
 _FLAG_COLUMNS = _NB + 2 * LATCHES
 #: Float columns that start at zero instead of never.
-_ZERO = tuple(FLOATS.index(n) for n in ("jump", "openings", "exit_direction", "seen", "limits_set"))
+_ZERO = tuple(FLOATS.index(n) for n in ("jump", "openings", "exit_direction", "limits_set"))
 _REGISTRY = ("bottom", "top", "rated", "limits_set")
 _UNKNOWN = tuple(FLOATS.index(n) for n in ("mode", "mv", "direction", "zone", "closed", "passenger"))
+
+
+#: Samples of a row whose keys are remembered, against redelivery.
+RING = 32
+_NO_TS = -(2**62)
+_LOW = 2**32 - 1
 
 
 class Fleet:
@@ -36,6 +43,9 @@ class Fleet:
         self.due: NDArray[np.float64] = np.empty(0)
         #: The row has something of its own to wait for, and is taken one input at a time.
         self.special: NDArray[np.bool_] = np.empty(0, np.bool_)
+        #: Keys of the last samples by `seq` modulo RING: what was sent as `ts`, and the low bits of `seq`.
+        self._ring_ts: NDArray[np.int64] = np.empty((0, RING), np.int64)
+        self._ring_seq: NDArray[np.uint32] = np.empty((0, RING), np.uint32)
         self._default = thresholds
         self._sets: list[Thresholds] = [thresholds]
         self._table: NDArray[np.float64] = np.empty((0, 0))
@@ -50,6 +60,8 @@ class Fleet:
             self.flags = _extend(self.flags, capacity, fill=False)
             self.due = _extend(self.due, capacity, np.inf)
             self.special = _extend(self.special, capacity, fill=False)
+            self._ring_ts = _extend(self._ring_ts, capacity, _NO_TS)
+            self._ring_seq = _extend(self._ring_seq, capacity, 0)
             for column in _ZERO:
                 self.floats[self.size :, column] = 0.0
             for column in _UNKNOWN:
@@ -128,6 +140,18 @@ class Fleet:
         flags = [getattr(lane, name) for name in FLAGS] + lane.active + lane.told
         return np.array(floats, np.float64), np.array(flags, np.bool_)
 
+    def remember(self, rows: Any, seq: Any, ts: Any) -> None:
+        """Samples were judged: `seq` (int64) and `ts` as sent, for one row or for many."""
+        slots = seq % RING
+        self._ring_ts[rows, slots] = ts
+        self._ring_seq[rows, slots] = seq & _LOW
+
+    def remembered(self, row: int, seq: int) -> int | None:
+        """`ts` of the row's sample with that `seq`, where it is among the last judged ones."""
+        slot = seq % RING
+        ts = int(self._ring_ts[row, slot])
+        return ts if ts != _NO_TS and int(self._ring_seq[row, slot]) == seq & _LOW else None
+
     def column(self, name: str) -> NDArray[np.float64]:
         """One float column of all rows, as a view."""
         return self.floats[: self.size, FLOATS.index(name)]
@@ -136,18 +160,26 @@ class Fleet:
         """One bool column of all rows, as a view."""
         return self.flags[: self.size, FLAGS.index(name)]
 
-    def dump(self) -> tuple[bytes, bytes, bytes]:
+    def silent(self, kind: FaultKind) -> NDArray[np.bool_]:
+        """Where that rule about silence holds."""
+        place = len(RULES) + [silence for silence, _ in SILENCE].index(kind)
+        return self.flags[: self.size, _NB + place]
+
+    def dump(self) -> tuple[bytes, ...]:
         """The columns as bytes."""
         n = self.size
-        return self.floats[:n].tobytes(), self.flags[:n].tobytes(), self.due[:n].tobytes()
+        columns = (self.floats, self.flags, self.due, self._ring_ts, self._ring_seq)
+        return tuple(column[:n].tobytes() for column in columns)
 
-    def restore(self, floats: bytes, flags: bytes, due: bytes) -> None:
+    def restore(self, floats: bytes, flags: bytes, due: bytes, ring_ts: bytes, ring_seq: bytes) -> None:
         """Take back what `dump` gave; registry columns are overwritten by a later `register`."""
         rows = len(due) // 8
         self.grow(rows)
         self.floats[:rows] = np.frombuffer(floats).reshape(rows, _FLOAT_COLUMNS)
         self.flags[:rows] = np.frombuffer(flags, np.bool_).reshape(rows, _FLAG_COLUMNS)
         self.due[:rows] = np.frombuffer(due)
+        self._ring_ts[:rows] = np.frombuffer(ring_ts, np.int64).reshape(rows, RING)
+        self._ring_seq[:rows] = np.frombuffer(ring_seq, np.uint32).reshape(rows, RING)
 
 
 def _lane(floats: Any, flags: Any) -> Lane:

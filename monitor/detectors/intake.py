@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.detectors.backlog import Backlog
+from monitor.detectors.fleet import RING
 from monitor.detectors.judge import Judge
 from monitor.detectors.lane import Lane, Sample
 from monitor.detectors.order import WAIT_MS, Place, Row, before, place, set_clock
@@ -16,8 +17,10 @@ from monitor.domain.reading import SEQ_NONE
 WAITING_MAX = 2000
 #: Samples without numbers remembered for each equipment, against redelivery.
 RECENT = 64
+#: A terminal that started again counts from 0 or 1; so many of its first samples may be lost.
+RESTART_SEQ = 5
 #: A run of "late" samples at live pace, this long and this many, is a terminal whose clock was set back.
-PAST_MS, PAST_COUNT, PAST_SLACK_MS = 20_000, 5, 3000
+PAST_MS, PAST_COUNT, PAST_SLACK_MS = 15_000, 3, 1000
 
 
 @dataclass(slots=True)
@@ -25,9 +28,17 @@ class Past:
     """A run of samples that all look late."""
 
     first_recv: int
-    first_ts: int
+    last_recv: int
     last_ts: int
+    last_seq: int
     count: int = 1
+
+    def continued_by(self, sample: Row) -> bool:
+        """Whether the sample follows, made and received at the same pace."""
+        if sample.seq != SEQ_NONE and not 0 < sample.seq - self.last_seq <= RESTART_SEQ:
+            return False
+        paced = abs((sample.ts - self.last_ts) - (sample.recv - self.last_recv)) <= PAST_SLACK_MS
+        return paced and sample.ts > self.last_ts
 
 
 class Intake:
@@ -42,10 +53,15 @@ class Intake:
 
     def offer(self, row: int, lane: Lane, sample: Row) -> Place:
         """Take in one received sample: judge it, let it wait, or say that it is the same or late (changing nothing)."""
-        where = place(lane, sample)
-        if where is Place.EARLIER:
-            where = self._really_earlier(row, lane, sample)
         waiting = self.waiting.get(row)
+        where = place(lane, sample)
+        judged = self._judge.fleet.remembered(row, sample.seq) if sample.seq != SEQ_NONE else None
+        if judged == sample.raw:
+            return Place.SAME
+        if sample.seq == SEQ_NONE and where is Place.EARLIER and sample.ts in self._recent.get(row, ()):
+            return Place.SAME
+        if where is Place.EARLIER and (judged is not None or self._starts_again(row, lane, sample)):
+            where, sample = Place.LATER, sample._replace(restart=True)
         if where is Place.SAME or (waiting and any(w.ts == sample.ts and w.seq == sample.seq for w in waiting)):
             return Place.SAME
         if where is Place.EARLIER:
@@ -91,38 +107,44 @@ class Intake:
             del self.waiting[row]
 
     def _take(self, row: int, lane: Lane, sample: Row, at: int) -> None:
-        if place(lane, sample) is Place.CLOCK_SET:
+        where = place(lane, sample)
+        if where is Place.CLOCK_SET or (sample.restart and where is Place.EARLIER):
             set_clock(lane, sample, self._judge.fleet.thresholds(lane.limits_set))
-        if sample.seq == SEQ_NONE:
+        if sample.seq != SEQ_NONE:
+            self._judge.fleet.remember(row, sample.seq, sample.raw)
+        else:
             self._recent.setdefault(row, deque(maxlen=RECENT)).append(sample.ts)
         th = self._judge.fleet.thresholds(lane.limits_set)
         if lane.known and sample.ts + lane.jump - lane.dev > th.belief_ms and sample.seq - lane.last_seq != 1:
             self._backlog.before_gap(row, lane, sample.ts + lane.jump)
         self._judge.sample(row, lane, _columns(sample, at))
 
-    def _really_earlier(self, row: int, lane: Lane, sample: Row) -> Place:
-        if sample.seq == SEQ_NONE and sample.ts in self._recent.get(row, ()):
-            return Place.SAME
+    def _starts_again(self, row: int, lane: Lane, sample: Row) -> bool:
+        """Whether what looks late is a terminal that started again, or whose clock was set, with its clock behind.
+
+        A late sample belongs to a count that still goes on. These begin a count anew (or have none), and come at the
+        pace at which they were made, while nothing of the old count comes any more.
+        """
+        waiting = self.waiting.get(row)
+        if waiting and waiting[-1].restart and sample.seq != SEQ_NONE:
+            return 0 < sample.seq - waiting[-1].seq <= RESTART_SEQ
         past = self._past.get(row)
-        if past is None or sample.ts <= past.last_ts:
-            self._past[row] = Past(sample.recv, sample.ts, sample.ts)
-            return Place.EARLIER
-        past.last_ts = sample.ts
-        past.count += 1
-        lived = sample.recv - past.first_recv
-        paced = abs((sample.ts - past.first_ts) - lived) <= PAST_SLACK_MS
-        if lived >= PAST_MS and past.count >= PAST_COUNT and paced:
-            set_clock(lane, sample, self._judge.fleet.thresholds(lane.limits_set))
-            lane.last_seq, lane.last_ts = float(sample.seq - 1), float(sample.ts - 1)
-            return Place.NEXT
-        return Place.EARLIER
+        if past is not None and past.continued_by(sample):
+            past.last_ts, past.last_recv, past.last_seq = sample.ts, sample.recv, sample.seq
+            past.count += 1
+            return sample.recv - past.first_recv >= PAST_MS and past.count >= PAST_COUNT
+        if sample.seq == SEQ_NONE or (sample.seq <= RESTART_SEQ and lane.last_seq - sample.seq > RING):
+            self._past[row] = Past(sample.recv, sample.recv, sample.ts, sample.seq)
+        else:
+            self._past.pop(row, None)
+        return False
 
     def dump(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return {
             "waiting": [[row, [list(w) for w in waiting]] for row, waiting in self.waiting.items()],
             "recent": [[row, list(ts)] for row, ts in self._recent.items()],
-            "past": [[row, p.first_recv, p.first_ts, p.last_ts, p.count] for row, p in self._past.items()],
+            "past": [[row, p.first_recv, p.last_recv, p.last_ts, p.last_seq, p.count] for row, p in self._past.items()],
         }
 
     def restore(self, plain: dict[str, Any]) -> None:
@@ -139,7 +161,7 @@ def follows(lane: Lane, sample: Row, where: Place) -> bool:
 
 def _columns(row: Row, now: int) -> Sample:
     x = Sample()
-    x.recv, x.ts, x.seq, x.now = row.recv, row.ts, row.seq, now
+    x.recv, x.ts, x.raw, x.seq, x.now = row.recv, row.ts, row.raw, row.seq, now
     x.mode, x.mv, x.direction, x.zone, x.floor = row.mode, row.mv, row.direction, row.zone, row.floor
     x.closed, x.passenger, x.speed, x.pos = row.closed, row.passenger, row.speed, row.pos
     return x

@@ -12,8 +12,16 @@ from monitor.detectors import derive
 from monitor.detectors.book import Book
 from monitor.detectors.fleet import Fleet
 from monitor.detectors.lane import COLUMNS, NUMBERS, Lane, Ops, Sample
-from monitor.detectors.latch import evaluate, judge_silence, restart_delays, silence_due
-from monitor.detectors.order import admit, applied_offset
+from monitor.detectors.latch import (
+    belief_end,
+    evaluate,
+    judge_silence,
+    restart_clocks,
+    restart_delays,
+    silence_due,
+    untold,
+)
+from monitor.detectors.order import WAIT_MS, admit, applied_offset
 from monitor.detectors.rules import RULES, SILENCE
 from monitor.domain.fault import FaultKind
 
@@ -35,10 +43,10 @@ class Judge:
         self.book = book
         self._names = names
 
-    def samples(self, rows: NDArray[np.intp], x: Sample) -> tuple[NDArray[Any], NDArray[Any]]:
+    def samples(self, rows: NDArray[np.intp], x: Sample) -> NDArray[Any]:
         """One sample for each of `rows`, each following directly the one before it; stores the rows.
 
-        Returns the corrected times (ms) of the samples, and where they were old news.
+        Returns the corrected times (ms) of the samples.
         """
         lane = self.fleet.load(rows)
         th = self.fleet.thresholds(lane.limits_set)
@@ -50,14 +58,15 @@ class Judge:
         told = list(lane.told)
         changed = _take(lane, x, th, COLUMNS)
         self._finish(rows, lane, told, changed, x.now, th)
-        return x.dev + applied_offset(lane.offset, lane.offset_since, x.recv, COLUMNS), x.fresh
+        times: NDArray[Any] = x.dev + applied_offset(lane.offset, lane.offset_since, x.recv, COLUMNS)
+        return times
 
     def _run_out(self, rows: NDArray[np.intp], x: Sample, part: NDArray[np.intp]) -> None:
         """Delays that ran out before the next sample, while the last one was believed; told only if told when over."""
         lane = self.fleet.load(rows)
         th = self.fleet.thresholds(lane.limits_set)
         told = list(lane.told)
-        t = np.minimum(x.ts[part] + lane.jump, _belief_end(lane, th, COLUMNS))
+        t = np.minimum(x.ts[part] + lane.jump, belief_end(lane, th, COLUMNS))
         changed = evaluate(lane, t, x.now[part], th, COLUMNS, tell=np.False_, believed=np.True_)
         self._finish(rows, lane, told, changed, x.now[part], th)
 
@@ -86,7 +95,7 @@ class Judge:
         th = self.fleet.thresholds(lane.limits_set)
         if lane.fire_dev <= x.ts + lane.jump:
             told = list(lane.told)
-            t = min(x.ts + lane.jump, _belief_end(lane, th, NUMBERS))
+            t = min(x.ts + lane.jump, belief_end(lane, th, NUMBERS))
             if evaluate(lane, t, x.now, th, NUMBERS, tell=False, believed=True):
                 self.tell(row, lane, told, int(x.now))
         told = list(lane.told)
@@ -138,28 +147,30 @@ class Judge:
 
 def _silent_since(lane: Lane, kind: FaultKind) -> int:
     """Receiver's clock: since when there is silence."""
-    lost = kind is FaultKind.OFFLINE and lane.link_lost == lane.link_lost
-    return int(lane.link_lost if lost else lane.contact)
+    if kind is not FaultKind.OFFLINE:
+        return int(lane.heard)
+    return int(lane.link_lost if lane.link_lost == lane.link_lost else lane.contact)
 
 
 def _take(s: Lane, x: Sample, th: Any, o: Ops) -> Any:
     admit(s, x, th, o)
     restart_delays(s, x.proven ^ True, o)
     derive.take(s, x, th, o)
-    return evaluate(s, x.dev, x.now, th, o, tell=x.fresh, believed=True)
+    restart_clocks(s, x.lapsed, o)
+    return evaluate(s, x.dev, x.now, th, o, tell=x.age <= WAIT_MS, believed=True)
 
 
 def _let_pass(s: Lane, at: Any, th: Any, o: Ops) -> Any:
     t = s.dev + (at - s.last_recv)
-    return evaluate(s, t, at, th, o, tell=s.fresh, believed=t <= _belief_end(s, th, o))
-
-
-def _belief_end(s: Lane, th: Any, o: Ops) -> Any:
-    return o.where(s.on_changes, INF, s.dev + th.belief_ms)
+    # Old news is told once nothing newer has followed it, if it is not too old to be believed.
+    settled = (s.age <= WAIT_MS) | ((s.age <= th.belief_ms) & (at - s.last_recv >= WAIT_MS))
+    return evaluate(s, t, at, th, o, tell=settled, believed=t <= belief_end(s, th, o))
 
 
 def _due(s: Lane, now: Any, th: Any, o: Ops) -> Any:
     due = o.minimum(s.last_recv + (s.fire_dev - s.dev), silence_due(s, th, o))
+    settling = untold(s) & (s.age <= th.belief_ms) & (now - s.last_recv < WAIT_MS)
+    due = o.minimum(due, o.where(settling, s.last_recv + WAIT_MS, float("nan")))
     return o.where(due < now, now, due)
 
 
@@ -175,5 +186,5 @@ def evidence(lane: Lane) -> dict[str, Any]:
         "seen": seen,
         "ts": int(lane.last_ts) if known else None,
         "seq": int(lane.last_seq) if known else None,
-        "fresh": bool(lane.fresh),
+        "age_ms": int(lane.age) if lane.age == lane.age else None,
     }

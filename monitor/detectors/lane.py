@@ -11,13 +11,14 @@ FLOATS: tuple[str, ...] = (
     # ordering and clock
     "last_ts",  # device clock as sent, of the last judged sample
     "last_seq",
-    "seen",  # bit i: seq last_seq - i was judged (anti-replay window, 52 bits: exact in a float)
     "last_recv",  # receiver's clock, of the last judged sample
     "dev",  # device's continuous clock of the last judged sample: ts + jump
     "jump",  # added to `ts` since the device's clock was set
     "offset",  # estimated receiver minus device clock, smallest seen, leaking upwards
     "offset_since",  # receiver's clock when the estimate began
     "contact",  # receiver's clock of the last message
+    "heard",  # receiver's clock of the last sample, judged or not
+    "age",  # how old the last judged sample was when it came, ms
     "link_lost",  # receiver's clock when `link` false came
     # the believed sample
     "mode",
@@ -50,6 +51,7 @@ FLOATS: tuple[str, ...] = (
     "back_in_range",
     "nobody",  # since when nobody is aboard
     "way_out",  # first opening of the door since the entrapment was raised
+    "shut_since",  # since when it stands with the door closed
     "alarm_at",  # car alarm button pressed while the car's state was unknown
     # registry
     "bottom",
@@ -64,7 +66,6 @@ FLAGS: tuple[str, ...] = (
     "is_lift",
     "on_changes",  # the source sends changes only
     "known",  # a sample was judged
-    "fresh",  # the last judged sample was not old news when it came
     "away",  # was outside a zone since it last stood at a landing
     "arrived",  # came to this floor and the door has not opened since
     "boarded",  # the flag rose while the door was open here, or soon after
@@ -77,8 +78,6 @@ FLAGS: tuple[str, ...] = (
     "astray_twice",  # floor outside the registry's range
     "alarm",  # car alarm button in a stopped, closed car
 )
-#: Bits of the `seen` window.
-SEEN_BITS = 50
 
 
 class Lane:
@@ -100,17 +99,20 @@ class Sample:
     """One sample for each equipment of a lane: the READING fields the rules look at, and `dev`, `now`."""
 
     __slots__ = (
+        "age",
         "closed",
         "dev",
         "direction",
         "floor",
-        "fresh",
+        "follows",
+        "lapsed",
         "mode",
         "mv",
         "now",
         "passenger",
         "pos",
         "proven",
+        "raw",
         "recv",
         "seq",
         "speed",

@@ -19,7 +19,7 @@ def evaluate(s: Lane, t: Any, now: Any, th: Any, o: Ops, *, tell: Any, believed:
     """
     s.sensor_stuck = s.active[STUCK]
     s.unintended = s.active[UNINTENDED]
-    belief_end = o.where(s.on_changes, float("inf"), s.dev + th.belief_ms)
+    end = belief_end(s, th, o)
     next_at: Any = NAN
     changed: Any = False
     for i, rule in enumerate(RULES):
@@ -29,8 +29,8 @@ def evaluate(s: Lane, t: Any, now: Any, th: Any, o: Ops, *, tell: Any, believed:
             # Most rules, most of the time: nothing is wrong and nothing was.
             s.since[i] = o.where(allowed, NAN, s.since[i])
             continue
-        due = _judge(i, rule, s, t, th, o, condition, allowed)
-        next_at = o.minimum(next_at, due if rule.silent else o.where(due <= belief_end, due, NAN))
+        due = _judge(i, rule, s, t, th, o, condition, allowed, believed)
+        next_at = o.minimum(next_at, due if rule.silent else o.where(due <= end, due, NAN))
         want = s.active[i] & (s.told[i] | True if rule.told_when_over else s.told[i] | tell)
         changed = changed | (want ^ s.told[i])
         s.told[i] = want
@@ -43,7 +43,7 @@ def evaluate(s: Lane, t: Any, now: Any, th: Any, o: Ops, *, tell: Any, believed:
     return changed | judge_silence(s, now, th, o)
 
 
-def _judge(i: int, rule: Rule, s: Lane, t: Any, th: Any, o: Ops, condition: Any, allowed: Any) -> Any:
+def _judge(i: int, rule: Rule, s: Lane, t: Any, th: Any, o: Ops, condition: Any, allowed: Any, believed: Any) -> Any:
     """Judge one rule; returns the device time at which it changes next if nothing else comes, NaN for never."""
     since = s.since[i]
     began = rule.since(s) if rule.since else o.where(since == since, since, t)
@@ -57,11 +57,11 @@ def _judge(i: int, rule: Rule, s: Lane, t: Any, th: Any, o: Ops, condition: Any,
     active = s.active[i] | (ready & (t - since >= delay))
     next_at = o.where(ready & (active ^ True), since + delay, NAN)
     if rule.clears is not None:
-        active = active & ((rule.clears(s, t, th) & allowed) ^ True)
+        active = active & ((rule.clears(s, t, th) & believed) ^ True)
     if rule.clears_at is not None:
         over_at = rule.clears_at(s, th, o)
-        active = active & (((t >= over_at) & allowed) ^ True)
-        next_at = o.minimum(next_at, o.where(active & allowed, over_at, NAN))
+        active = active & (((t >= over_at) & believed) ^ True)
+        next_at = o.minimum(next_at, o.where(active & believed & (over_at <= belief_end(s, th, o)), over_at, NAN))
     s.since[i], s.active[i] = since, active
     return next_at
 
@@ -70,6 +70,7 @@ def judge_silence(s: Lane, now: Any, th: Any, o: Ops) -> Any:
     """Judge the rules about silence on the receiver's clock `now`."""
     changed: Any = False
     for i, (_, due_at) in enumerate(SILENCE, start=len(RULES)):
+        # Only a message ends it: whoever takes one in moves the instant from which silence counts.
         active = now >= due_at(s, th, o)
         changed = changed | (active ^ s.told[i])
         s.active[i] = active
@@ -83,6 +84,26 @@ def silence_due(s: Lane, th: Any, o: Ops) -> Any:
     for i, (_, due_at) in enumerate(SILENCE, start=len(RULES)):
         due = o.minimum(due, o.where(s.active[i], NAN, due_at(s, th, o)))
     return due
+
+
+def belief_end(s: Lane, th: Any, o: Ops) -> Any:
+    """Device time up to which the last sample is believed."""
+    return o.where(s.on_changes, float("inf"), s.dev + th.belief_ms)
+
+
+def untold(s: Lane) -> Any:
+    """Whether something holds that was not told, because it was old news."""
+    held: Any = False
+    for active, told in zip(s.active, s.told, strict=True):
+        held = held | (active & (told ^ True))
+    return held
+
+
+def restart_clocks(s: Lane, lapsed: Any, o: Ops) -> None:
+    """The passenger flag was away for longer than is tolerated: the clocks of entrapments begin anew."""
+    for i, rule in enumerate(RULES):
+        if rule.ready is not None:
+            s.since[i] = o.where(lapsed, NAN, s.since[i])
 
 
 def restart_delays(s: Lane, gap: Any, o: Ops) -> None:

@@ -19,19 +19,19 @@ def too_fast(s: Lane, _t: Any, _th: Any, _: Ops) -> Any:
 
 def slow_again(s: Lane, _t: Any, th: Any) -> Any:
     """Below the lower limit."""
-    return s.speed < s.rated * th.overspeed_clear_ratio
+    return s.speed * SPEED_SLACK < s.rated * th.overspeed_clear_ratio
 
 
 def above_top(s: Lane, _t: Any, th: Any, _: Ops) -> Any:
     """冲顶: out of the top floor's zone upwards, or beyond where it last stood level there."""
-    left_upwards = (s.exit_direction == 1) & (s.level_floor == s.top) & (s.floor >= s.top)
+    left_upwards = (s.exit_direction == 1) & (s.level_floor == s.top) & ((s.floor < s.top) ^ True)
     beyond = s.pos >= s.top_m + (th.overrun_m - POSITION_SLACK_M)
     return (s.zone == 0) & (s.mode != INSPECTION) & (left_upwards | beyond)
 
 
 def below_bottom(s: Lane, _t: Any, th: Any, _: Ops) -> Any:
     """蹲底: out of the bottom floor's zone downwards, or beyond where it last stood level there."""
-    left_downwards = (s.exit_direction == 2) & (s.level_floor == s.bottom) & (s.floor <= s.bottom)
+    left_downwards = (s.exit_direction == 2) & (s.level_floor == s.bottom) & ((s.floor > s.bottom) ^ True)
     beyond = s.pos <= s.bottom_m - (th.overrun_m - POSITION_SLACK_M)
     return (s.zone == 0) & (s.mode != INSPECTION) & (left_downwards | beyond)
 
@@ -47,9 +47,9 @@ def runs_still(s: Lane, _t: Any, _th: Any, _: Ops) -> Any:
     return s.is_lift & (s.mv == 1) & (s.still_since == s.still_since) & seen
 
 
-def runs_or_stops(s: Lane, t: Any, th: Any) -> Any:
+def runs_or_stops(s: Lane, t: Any, _th: Any) -> Any:
     """Floor or position changed, or it stopped."""
-    return (s.mv == 0) | ((s.mv == 1) & (t - s.still_since < th.motor_run_ms))
+    return (s.mv == 0) | (t == s.still_since)
 
 
 def floor_lost(s: Lane, _t: Any, _th: Any, _: Ops) -> Any:

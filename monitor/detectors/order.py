@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detectors.lane import SEEN_BITS, Lane, Ops, Sample
+from monitor.detectors.lane import Lane, Ops, Sample
 from monitor.domain.reading import FLOOR_UNKNOWN, SEQ_NONE
 
 NAN = float("nan")
@@ -18,6 +18,8 @@ WAIT_MS = 3000
 IDLE_MS = 10_000.0
 #: A jump of the clock is more than the cadence or the receiver's clock can explain by this much.
 JUMP_MS = 5000.0
+#: A sample that seems to have come sooner than any before it shows a clock set forward by at least this much.
+AHEAD_MS = 1500.0
 #: So many numbers may be missing between two samples of one run of `seq`.
 LOST_MAX = 120
 #: Drift of a device's clock that the offset estimate follows, ms per ms.
@@ -39,7 +41,7 @@ class Place(StrEnum):
 
 
 class Row(NamedTuple):
-    """One sample as numbers; `index` is its place in the batch's readings."""
+    """One sample as numbers. `ts` is judged by, `raw` is what was sent; `restart`: the terminal started again."""
 
     recv: int
     ts: int
@@ -53,6 +55,8 @@ class Row(NamedTuple):
     passenger: int
     speed: float
     pos: float
+    raw: int
+    restart: bool = False
 
 
 def rows_of(readings: NDArray[np.void]) -> list[Row]:
@@ -71,6 +75,7 @@ def rows_of(readings: NDArray[np.void]) -> list[Row]:
         readings["passenger"],
         readings["speed_mps"],
         readings["position_m"],
+        readings["ts"],
     )
     lists = [readings["received_ms"].tolist()] + [c.tolist() for c in columns]
     return [Row(*values) for values in zip(*lists, strict=True)]
@@ -93,23 +98,31 @@ def place(s: Lane, row: Row) -> Place:
     if not counts:
         return Place.LATER if apart > 0 else Place.EARLIER
     if step > 0:
-        return _counted_on(step, apart, row.recv - s.last_recv)
-    if apart > 0:
-        return Place.LATER  # the terminal started again
-    return Place.SAME if step > -SEEN_BITS and (int(s.seen) >> int(-step)) & 1 else Place.EARLIER
+        return _counted_on(s, row, step, apart)
+    return Place.LATER if apart > 0 else Place.EARLIER  # later: the terminal started again
 
 
-def _counted_on(step: float, apart: float, elapsed: float) -> Place:
+def _counted_on(s: Lane, row: Row, step: float, apart: float) -> Place:
+    elapsed = row.recv - s.last_recv
     if apart < 0:
         return Place.CLOCK_SET if step <= LOST_MAX else Place.EARLIER
-    # Neither the cadence nor the time that passed here explains the distance.
-    if apart > IDLE_MS * step + JUMP_MS and apart - elapsed > JUMP_MS + IDLE_MS:
-        return Place.CLOCK_SET if step <= LOST_MAX else Place.LATER
+    # Neither the cadence nor the time that passed here explains the distance, or it came before it was sent.
+    unexplained = apart > IDLE_MS * step + JUMP_MS and apart - elapsed > JUMP_MS + IDLE_MS and not s.on_changes
+    early = elapsed <= OFFSET_TRUST_MS and bool(came_early(s.offset, s.offset_since, row.recv, row.ts + s.jump))
+    if (unexplained or early) and step <= LOST_MAX:
+        return Place.CLOCK_SET
     return Place.NEXT if step == 1 else Place.LATER
+
+
+def came_early(offset: Any, since: Any, recv: Any, dev: Any) -> Any:
+    """Whether a sample seems to have come sooner after it was made than any other: its clock was set forward."""
+    return (offset - (recv - dev) > AHEAD_MS) & (recv - since >= OFFSET_TRUST_MS)
 
 
 def before(a: Row, b: Row, last_ts: float) -> bool:
     """Whether `a` goes before `b`, both newer than what was judged up to `last_ts`."""
+    if a.restart != b.restart:
+        return b.restart
     if a.seq != SEQ_NONE and b.seq != SEQ_NONE:
         if (a.seq < b.seq) == (a.ts < b.ts) or a.ts == b.ts:
             return a.seq < b.seq
@@ -122,7 +135,7 @@ def before(a: Row, b: Row, last_ts: float) -> bool:
 def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     """Give sample `x` its place on the device's continuous clock and update the clock estimate.
 
-    Sets `x.dev`, `x.proven`, `x.fresh`. `s.jump` already holds the correction for a clock that was set.
+    Sets `x.dev`, `x.proven`, `x.follows`, `x.age`. `s.jump` already holds the correction for a clock that was set.
     """
     x.dev = x.ts + s.jump
     step = o.where((x.seq >= 0) & (s.last_seq >= 0), x.seq - s.last_seq, 1.0)
@@ -134,12 +147,11 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     leaked = s.offset + LEAK * (x.recv - s.last_recv)
     s.offset = o.minimum(leaked, lag)
     s.offset_since = o.where(s.offset_since == s.offset_since, s.offset_since, x.recv)
-    x.fresh = lag - s.offset <= th.belief_ms
-    runs = (step > 0) & (step < SEEN_BITS) & s.known
-    shift = o.where(runs, step, 0.0)
-    s.seen = o.where(runs, (s.seen % 2.0 ** (SEEN_BITS - shift)) * 2.0**shift + 1, 1.0)
+    x.follows = s.known & (step == 1)
+    x.age = lag - s.offset
     s.last_ts, s.last_seq = x.ts, x.seq
     s.contact = o.maximum(s.contact, x.recv)
+    s.heard = o.maximum(s.heard, x.recv)
     s.link_lost = NAN
 
 
@@ -153,5 +165,7 @@ def applied_offset(offset: Any, since: Any, recv: Any, o: Ops) -> Any:
 def set_clock(s: Lane, row: Row, th: Any) -> None:
     """The device's clock was set: its continuous clock goes on by what passed here, at most by what it counted."""
     step = max(1.0, row.seq - s.last_seq)
-    elapsed = min(max(0.0, row.recv - s.last_recv), step * th.belief_ms)
+    elapsed = max(0.0, row.recv - s.last_recv)
+    if not row.restart:
+        elapsed = min(elapsed, step * th.belief_ms)
     s.jump = float(round(s.dev + elapsed - row.ts))

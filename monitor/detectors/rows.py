@@ -76,6 +76,7 @@ class Rows:
             return
         time_ms = self.time_of(lane, sample.ts)
         readings["time_ms"][place] = time_ms
+        lane.heard = max(float(sample.recv), lane.heard if lane.heard == lane.heard else 0.0)
         self._touch(row, lane, sample.recv)
         if where is Place.EARLIER:
             readings["flags"][place] |= HISTORY
@@ -118,18 +119,27 @@ class Rows:
         self._fleet.due[row] = self._due(row, lane, event.received_ms)
 
     def _alarm(self, row: int, lane: Lane, now: int, dev: float, th: Any) -> None:
-        """The button in a stopped car with the door closed is an entrapment at once (protocol §7)."""
+        """The button in a stopped car with the door closed is an entrapment at once (protocol §7).
+
+        What counts is the car's state when it was pressed: known now, by the next sample, or from history.
+        """
         newest: Any = self.intake.newest(row) or lane
         received = newest.recv if isinstance(newest, Row) else lane.last_recv
-        if not (now - received <= th.belief_ms or (lane.on_changes and lane.known)):
-            lane.alarm_at = float(dev)
-        elif newest.mv == 0 and newest.closed == 1 and not rescue_modes(newest):
+        believed = now - received <= th.belief_ms or bool(lane.on_changes and lane.known)
+        shut_in = newest.mv == 0 and newest.closed == 1 and not rescue_modes(newest)
+        if lane.known and dev < lane.dev and not (shut_in and lane.shut_since <= dev):
+            self.backlog.add_alarm(row, dev, now)
+        elif believed and shut_in:
             lane.alarm = True
             self._judge.instant(row, lane, float(now))
+        elif not lane.known or dev >= lane.dev:
+            lane.alarm_at = float(dev)
 
     def _action(self, row: int, lane: Lane, action: ActionRecord) -> None:
         """`repair` of the firm that keeps the lift resets unintended car movement (protocol §7)."""
         if action.action != "repair" or self._keepers.get(row, action.firm_id) != action.firm_id:
+            return
+        if self.events.known_action(row, action.key):
             return
         told = list(lane.told)
         lane.active[UNINTENDED] = lane.told[UNINTENDED] = False

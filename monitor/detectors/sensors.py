@@ -20,7 +20,7 @@ def flag_fell(s: Lane, _t: Any, _th: Any) -> Any:
 def silent_occupied_at(s: Lane, th: Any, o: Ops) -> Any:
     """Receiver's clock: when a car last seen occupied and closed will have been silent for too long, else NaN."""
     occupied = s.known & (s.passenger == 1) & (s.closed == 1) & (s.sensor_stuck ^ True) & (s.on_changes ^ True)
-    return o.where(occupied, s.contact + th.lost_contact_ms, float("nan"))
+    return o.where(occupied, s.heard + th.lost_contact_ms, float("nan"))
 
 
 def offline_at(s: Lane, th: Any, o: Ops) -> Any:
