@@ -37,6 +37,10 @@ class Message:
         """The same, received at another instant."""
         return replace(self, at=at)
 
+    def __repr__(self) -> str:
+        """Short: many of them are shown when a search finds something."""
+        return f"{self.sent}->{self.at} {self.topic.rpartition('/')[2]} {json.dumps(self.payload)}"
+
     @property
     def code(self) -> int | None:
         """The code of an event, None for other messages."""
@@ -74,7 +78,7 @@ class Lift:
     reports: str = "samples"
     seq: int = 0
     silent: bool = False
-    mail: list[Message] = field(default_factory=list)
+    mail: list[Message] = field(default_factory=list, repr=False)
     state: dict[str, Any] = field(default_factory=dict)
     _last: int = 0
 
