@@ -1,3 +1,20 @@
+"""Where the engine and the letter of the protocol disagree: each fails today, strictly.
+
+A test that begins to pass is moved to `test_fine_points.py`. Each names its sentence.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.detectors.judged import judge
+from tests.detectors.network import backlog
+from tests.detectors.world import Lift
+
+pytestmark = pytest.mark.xfail(strict=True, raises=AssertionError, reason="engine and protocol disagree")
+
+KIND = "entrapment"
+
 # -- §7 history and what it goes on to be: somebody trapped at level since the outage, and still
 
 
