@@ -24,6 +24,8 @@ AHEAD_MS = 1500.0
 LOST_MAX = 120
 #: Drift of a device's clock that the offset estimate follows, ms per ms.
 LEAK = 1e-4
+#: Without numbers one heartbeat may be lost unnoticed: a change would have sent several samples.
+UNCOUNTED_STEP = 2.0
 #: A clock further off than this is corrected.
 OFFSET_MS = 2000.0
 #: A device that seems behind may only be slow: believed after this long.
@@ -138,7 +140,8 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     Sets `x.dev`, `x.proven`, `x.follows`, `x.age`. `s.jump` already holds the correction for a clock that was set.
     """
     x.dev = x.ts + s.jump
-    step = o.where((x.seq >= 0) & (s.last_seq >= 0), x.seq - s.last_seq, 1.0)
+    counted = (x.seq >= 0) & (s.last_seq >= 0)
+    step = o.where(counted, x.seq - s.last_seq, UNCOUNTED_STEP)
     apart = x.dev - s.dev
     # As many samples as an idle terminal sends in that time: a change would have sent more.
     idle = (apart <= th.belief_ms * step) & (step <= apart / IDLE_MS + 1)
@@ -147,7 +150,7 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     leaked = s.offset + LEAK * (x.recv - s.last_recv)
     s.offset = o.minimum(leaked, lag)
     s.offset_since = o.where(s.offset_since == s.offset_since, s.offset_since, x.recv)
-    x.follows = s.known & (step == 1)
+    x.follows = s.known & counted & (step == 1)
     x.age = lag - s.offset
     s.last_ts, s.last_seq = x.ts, x.seq
     s.contact = o.maximum(s.contact, x.recv)
