@@ -92,13 +92,13 @@ class Backlog:
         samples = sorted(pieces.samples, key=lambda s: (s.ts, s.seq))
         if not samples:
             return
-        past, due = self._fork(row, lane, samples[0].ts + lane.jump), self._fleet.due[row]
+        (past, gap_end), due = self._fork(row, lane, samples[0].ts + lane.jump), self._fleet.due[row]
         told = Book()
         self._judge_again(row, past, samples, sorted(pieces.alarms), told)
         self._fleet.due[row] = due
         last_dev = samples[-1].ts + lane.jump
         # What comes of this gap later goes on from here.
-        self._gaps.setdefault(row, deque(maxlen=GAPS)).append(Gap(past.dev, lane.dev, *self._fleet.packed(past)))
+        self._gaps.setdefault(row, deque(maxlen=GAPS)).append(Gap(past.dev, gap_end, *self._fleet.packed(past)))
         opened: FaultChange | None = None
         for line in told.take():
             if line.kind is not FaultKind.ENTRAPMENT:
@@ -117,6 +117,17 @@ class Backlog:
                 lane.active[i] = lane.told[i] = True
                 lane.since[i] = past.since[i]
 
+        elif opened is None and lane.shut_since <= gap_end:
+            self._carry_on(past, lane)
+
+    def _carry_on(self, past: Lane, lane: Lane) -> None:
+        """Somebody is shut in at a floor since the gap: how they came there is known now, and since when."""
+        same = past.mv == 0 and past.closed == 1 and past.zone == 1 == lane.zone and past.floor == lane.floor
+        if same and (past.arrived or past.boarded) and past.dev <= lane.dev:
+            lane.arrived, lane.boarded = lane.arrived or past.arrived, lane.boarded or past.boarded
+            i = INDEX["entrapment_at_level"]
+            lane.since[i] = past.since[i]
+
     def _judge_again(self, row: int, past: Lane, samples: list[Row], alarms: list[float], told: Book) -> None:
         judge = Judge(self._fleet, told, self._names)
         seen: tuple[int, int] | None = None
@@ -131,8 +142,8 @@ class Backlog:
                 seen = (sample.ts, sample.seq)
                 judge.sample(row, past, _own_time(sample, past))
 
-    def _fork(self, row: int, lane: Lane, first_dev: float) -> Lane:
-        """The state before the gap that the history belongs into, or a blank one."""
+    def _fork(self, row: int, lane: Lane, first_dev: float) -> tuple[Lane, float]:
+        """The state before the gap that the history belongs into, or a blank one; and the gap's end."""
         floats, flags = self._fleet.floats[row].copy(), self._fleet.flags[row].copy()
         found = [g for g in self._gaps.get(row, ()) if g.dev_before <= first_dev <= g.dev_after]
         if found:
@@ -143,7 +154,7 @@ class Backlog:
         self._fleet.floats[row], self._fleet.flags[row] = floats, flags
         past.jump, past.offset, past.offset_since = lane.jump, lane.offset, lane.offset_since
         past.told = [flag and i in ENTRAPMENTS for i, flag in enumerate(past.told)]
-        return past
+        return past, found[-1].dev_after if found else lane.dev
 
     def _known(self, row: int, since_ms: int, until_ms: int) -> bool:
         """Whether an entrapment in [since_ms, until_ms] was told already."""
