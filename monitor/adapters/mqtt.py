@@ -236,9 +236,11 @@ class MqttSource:
         try:
             await connection.open()
             opened, session.attempts = True, 0
+            _not_cancelled()
             # Once a process and whenever the broker forgot us: each time brings all retained links again.
             if not (session.subscribed and connection.resumed_session):
                 await connection.subscribe(session.filters)
+                _not_cancelled()
                 session.subscribed = True
                 if all(one.subscribed for one in self._sessions):
                     self._complete.set()
@@ -280,3 +282,10 @@ class MqttSource:
             self._hearing = False
             if self._deaf_since_ms is None:
                 self._deaf_since_ms = self._clock()
+
+
+def _not_cancelled() -> None:
+    """Raise the cancellation that `asyncio.wait_for` of Python 3.11 swallows when it comes along with the result."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
