@@ -116,8 +116,7 @@ class Backlog:
                 i = INDEX[opened.evidence["source"]]
                 lane.active[i] = lane.told[i] = True
                 lane.since[i] = past.since[i]
-
-        elif opened is None and lane.shut_since <= gap_end:
+        elif opened is None and lane.shut_since <= gap_end and not lane.way_open >= last_dev:
             self._carry_on(past, lane)
 
     def _carry_on(self, past: Lane, lane: Lane) -> None:

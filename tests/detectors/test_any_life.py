@@ -62,7 +62,7 @@ def serve(lift: Lift, draw: st.DrawFn) -> None:
             lift.alight()
         case "held":
             lift.open_door()
-            lift.wait(draw(st.sampled_from([20, 105])))
+            lift.wait(draw(st.sampled_from([15, 30])))  # short: the closing between two of them may be lost
             lift.close_door()
 
 

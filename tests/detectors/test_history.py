@@ -151,3 +151,18 @@ def test_history_clears_nothing_of_the_present() -> None:
 def test_history_of_an_entrapment_shorter_than_its_delay_tells_nothing() -> None:
     out = Outage(trapped_s=10)
     assert out.told().raised(KIND) == []
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_run_told_late_makes_nobody_shut_in_where_the_door_has_opened_since(counts: bool) -> None:
+    lift = Lift(counts=counts)
+    lift.board()
+    lift.run_to(5)
+    came = lift.now
+    lift.wait(0.2)
+    lift.open_door()
+    lift.wait(4)
+    lift.close_door()
+    lift.wait(200)
+    late = in_order(m.delayed_until(m.at + 5000) if came - 1500 < m.sent <= came else m for m in lift.mail)
+    assert judge(lift, mail=late).kinds() == set()

@@ -198,7 +198,7 @@ def test_any_stream_is_judged_and_its_lines_are_in_order(mail: list[Message]) ->
 @REPEATABLE
 @given(streams(), st.data())
 def test_the_size_of_batches_changes_nothing(mail: list[Message], data: st.DataObject) -> None:
-    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(mail) - 1)), max_size=8)))
+    cuts = sorted(cut for cut in data.draw(st.sets(st.integers(1, 40), max_size=8)) if cut < len(mail))
     assert run(mail, cuts=cuts) == run(mail)
     assert run(mail, cuts=range(1, len(mail))) == run(mail)
 
