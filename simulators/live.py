@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulators.fleet import Town
-from simulators.mqtt import Broker, Publisher, Will
+from simulators.mqtt import Broker, Publisher, Will, tell_troubles
 from simulators.network import Record
 from simulators.world import World
 
@@ -122,6 +122,7 @@ async def live(
     speed: float,
     stop: asyncio.Event,
     on_ready: Callable[[], None],
+    on_trouble: Callable[[str], None] = lambda _text: None,
 ) -> Counts:
     """Publish a town at the pace of `clock` (ms) times `speed`, until `stop` or `duration_s` of the town's time.
 
@@ -129,7 +130,8 @@ async def live(
     """
     counts = Counts()
     async with asyncio.TaskGroup() as group:
-        tasks = await connect_all(senders.publishers, group, stop)
+        watch = group.create_task(tell_troubles(senders.publishers, on_trouble))
+        tasks = [watch, *await connect_all(senders.publishers, group, stop)]
         begun = clock()
         world = make_world(begun)
         if not stop.is_set():

@@ -7,25 +7,23 @@ simple life in which nothing goes wrong: rest at a floor, open with somebody ins
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators.fleet import DIVISION
-from simulators.mqtt import Broker, RefusedConnectionError, Session, open_session, varint
+from simulators.mqtt import Broker, tell_troubles, varint
 from simulators.scenario import Load
+from simulators.sender import BURST, Bytes, Sender
 
-Bytes = NDArray[np.uint8]
+T = TypeVar("T")
 
-IDS = 65_535
-#: How long the end waits for acknowledgements, s.
+#: How long the end waits for acknowledgements, s; and when asked to stop.
 DRAIN_S = 30.0
-#: Packets written at one go, at most.
-BURST = 2_000
+STOPPING_S = 2.0
 #: The states of a lift's day in samples ten seconds apart: car_status, direction, zone, door closed, passenger, place.
 #: place: 0 the lower floor, 1 between, 2 the upper floor.
 LIFE = np.array(
@@ -156,110 +154,6 @@ def packets(topics: list[bytes], payloads: Bytes) -> tuple[Bytes, int]:
     return np.hstack((heads, payloads)), heads.shape[1] - 2
 
 
-class Burst(NamedTuple):
-    """Packets in flight: numbers [first, first + len) of this sender."""
-
-    first: int
-    rows: Bytes
-
-
-class Sender:
-    """One connection with thousands of packets in flight; what is unacknowledged goes again on a new connection."""
-
-    def __init__(self, broker: Broker, client_id: str, *, in_flight: int) -> None:
-        self.sent = self.acked = self.resent = self.reconnects = 0
-        self._broker = broker
-        self._client_id = client_id
-        self._limit = min(in_flight, IDS - BURST)
-        self._open = np.zeros(IDS + 1, bool)
-        self._kept: deque[Burst] = deque()
-        self._session: Session | None = None
-        self._room = asyncio.Event()
-        self._last_ids = np.zeros(0, np.int64)
-
-    @property
-    def outstanding(self) -> int:
-        return self.sent - self.acked
-
-    async def room(self, number: int) -> None:
-        """Until `number` packets more may be in flight on a connection that takes them."""
-        while self._session is None or self._session.lost.done() or not self._free(number):
-            if self._session is None or self._session.lost.done():
-                await self._connect()
-                continue
-            self._room.clear()
-            waiting = asyncio.ensure_future(self._room.wait())
-            await asyncio.wait((waiting, self._session.lost), return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-        await self._session.writable.wait()
-
-    def _free(self, number: int) -> bool:
-        """Ids are used in turn: the span from the oldest open one must leave room."""
-        while self._kept:
-            oldest = self._kept[0]
-            ids = self._ids(oldest.first, len(oldest.rows))
-            if self._open[ids].any():
-                break
-            self._kept.popleft()
-        first = self._kept[0].first if self._kept else self.sent
-        return self.sent + number - first <= IDS and self.outstanding + number <= max(self._limit, number)
-
-    @staticmethod
-    def _ids(first: int, number: int) -> NDArray[np.int64]:
-        return (first + np.arange(number)) % IDS + 1
-
-    def send(self, rows: Bytes, id_column: int) -> None:
-        """Write packets; there must be room."""
-        ids = self._ids(self.sent, len(rows))
-        rows = rows.copy()
-        rows[:, id_column] = ids >> 8
-        rows[:, id_column + 1] = ids & 0xFF
-        self._open[ids] = True
-        self._kept.append(Burst(self.sent, rows))
-        self.sent += len(rows)
-        assert self._session is not None
-        self._session.write(rows.tobytes())
-
-    def _on_acks(self, acks: bytes) -> None:
-        fresh = np.frombuffer(acks, np.uint8).reshape(-1, 4)
-        ids = fresh[:, 2].astype(np.int64) << 8 | fresh[:, 3]
-        self.acked += int(self._open[ids].sum())
-        self._open[ids] = False
-        self._room.set()
-
-    async def _connect(self) -> None:
-        delay = 0.2
-        while True:
-            try:
-                self._session = await open_session(self._broker, self._client_id, self._on_acks)
-                break
-            except OSError:
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
-        self.reconnects += self.sent > 0
-        for burst in self._kept:
-            rows = burst.rows[self._open[self._ids(burst.first, len(burst.rows))]]
-            if len(rows):
-                again = rows.copy()
-                again[:, 0] |= 0x08
-                self.resent += len(again)
-                self._session.write(again.tobytes())
-
-    async def drained(self) -> None:
-        """Until everything is acknowledged."""
-        while self.outstanding:
-            await self.room(0)
-            self._room.clear()
-            if self.outstanding and self._session is not None:
-                waiting = asyncio.ensure_future(self._room.wait())
-                await asyncio.wait((waiting, self._session.lost), return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
-
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
     """`messages` and `samples` acknowledged within `seconds`; `sent` includes what never was."""
@@ -314,27 +208,31 @@ async def run_load(
     clock: Callable[[], int],
     stop: asyncio.Event,
     on_progress: Callable[[int, int], None] = lambda _sent, _acked: None,
+    on_trouble: Callable[[str], None] = lambda _text: None,
 ) -> LoadResult:
-    """Send the load for `duration_s`, each lift every `period_s` (0: as fast as the broker takes it).
+    """Send the load for `duration_s`, each lift every `period_s` (0: as fast as the broker takes it), or until `stop`.
 
     Raises RefusedConnectionError when the broker refuses the login.
     """
     loop = asyncio.get_running_loop()
     shares = [Share(load, n) for n in range(load.connections)]
     senders = [Sender(broker, f"load-{n:02d}", in_flight=load.in_flight) for n in range(load.connections)]
+    watch = asyncio.create_task(tell_troubles(senders, on_trouble))
+    behind = 0.0
     try:
-        await asyncio.gather(*(sender.room(1) for sender in senders))
+        await _unless(stop, [sender.room(1) for sender in senders])
         begun = loop.time()
+        until = begun + duration_s
         paces = [
-            asyncio.create_task(_pace(load, share, sender, clock=clock, until=begun + duration_s, stop=stop))
+            _pace(load, share, sender, clock=clock, until=until, stop=stop)
             for share, sender in zip(shares, senders, strict=True)
         ]
-        while left := [task for task in paces if not task.done()]:
-            await asyncio.wait(left, timeout=1.0)
-            on_progress(sum(s.sent for s in senders), sum(s.acked for s in senders))
-        behind = max(task.result() for task in paces)
-        await _drain(senders)
+        told = asyncio.create_task(_progress(senders, on_progress))
+        behind = max(await _unless(stop, paces, DRAIN_S + duration_s), default=0.0)
+        await _unless(stop, [sender.drained() for sender in senders], DRAIN_S)
+        told.cancel()
     finally:
+        watch.cancel()
         for sender in senders:
             sender.close()
     acked = sum(sender.acked for sender in senders)
@@ -348,13 +246,28 @@ async def run_load(
     )
 
 
-async def _drain(senders: list[Sender]) -> None:
-    """Wait for the last acknowledgements, not for ever."""
-    try:
-        async with asyncio.timeout(DRAIN_S):
-            await asyncio.gather(*(sender.drained() for sender in senders))
-    except TimeoutError:
-        return
+async def _progress(senders: list[Sender], tell: Callable[[int, int], None]) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        tell(sum(sender.sent for sender in senders), sum(sender.acked for sender in senders))
+
+
+async def _unless(stop: asyncio.Event, work: list[Coroutine[Any, Any, T]], seconds: float | None = None) -> list[T]:
+    """The results of what is done when all is, or `seconds` are over, or soon after `stop`; the rest is cancelled."""
+    tasks = [asyncio.create_task(one) for one in work]
+    together = asyncio.create_task(asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION))
+    stopped = asyncio.create_task(_soon_after(stop))
+    await asyncio.wait((together, stopped), return_when=asyncio.FIRST_COMPLETED)
+    for task in (together, stopped, *tasks):
+        task.cancel()
+    await asyncio.wait(tasks)
+    return [task.result() for task in tasks if not task.cancelled()]
+
+
+async def _soon_after(stop: asyncio.Event) -> None:
+    """Whoever is asked to end may finish what he has in hand."""
+    await stop.wait()
+    await asyncio.sleep(STOPPING_S)
 
 
 async def _pace(
@@ -379,6 +292,3 @@ async def _pace(
         worst = max(worst, -wait) if load.period_s else 0.0
         await asyncio.sleep(max(wait, 0.0))
     return worst
-
-
-__all__ = ["Load", "LoadResult", "RefusedConnectionError", "registry", "run_load"]

@@ -11,10 +11,10 @@ import random
 import ssl
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 CONNACK, PUBACK, PINGRESP = 0x20, 0x40, 0xD0
@@ -26,6 +26,9 @@ KEEP_ALIVE_S = 30
 CONNECT_TIMEOUT_S = 10.0
 #: Back-off between attempts to connect, doubled each time, with as much jitter.
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 20.0
+
+#: How often troubles are told, s.
+TROUBLES_EVERY_S = 5.0
 
 REASONS = {1: "wrong protocol version", 2: "client id rejected", 3: "unavailable", 4: "bad login", 5: "not authorised"}
 
@@ -214,6 +217,21 @@ async def open_session(
     return session
 
 
+class Connecting(Protocol):
+    """Whoever keeps a connection: `trouble` says why there is none, and is empty while there is one."""
+
+    trouble: str
+
+
+async def tell_troubles(connecting: Sequence[Connecting], tell: Callable[[str], None]) -> None:
+    """Say every few seconds what keeps connections waiting, until cancelled."""
+    while True:
+        await asyncio.sleep(TROUBLES_EVERY_S)
+        troubles = [one.trouble for one in connecting if one.trouble]
+        if troubles:
+            tell(f"{len(troubles)} of {len(connecting)} connections wait for the broker: {troubles[0]}")
+
+
 class Message(NamedTuple):
     topic: bytes
     payload: bytes
@@ -232,6 +250,7 @@ class Publisher:
     ) -> None:
         self.client_id = client_id
         self.will = will
+        self.trouble = ""
         self.sent = self.acked = self.dropped = self.reconnects = 0
         self._broker = broker
         self._in_flight_limit = in_flight
@@ -284,6 +303,7 @@ class Publisher:
                 except (OSError, RefusedConnectionError) as error:
                     if first and isinstance(error, RefusedConnectionError):
                         raise
+                    self.trouble = str(error) or type(error).__name__
                     await asyncio.sleep(delay * random.uniform(1, 2))
                     delay = min(delay * 2, LONGEST_DELAY_S)
                     continue
@@ -301,6 +321,7 @@ class Publisher:
     def _take_up(self, session: Session) -> None:
         """A new connection: what was in flight on the old one goes again, first."""
         self._session = session
+        self.trouble = ""
         for packet_id, message in self._in_flight.items():
             session.write(publish_packet(message.topic, message.payload, packet_id, retain=message.retain, dup=True))
         self.up.set()

@@ -164,6 +164,7 @@ async def _to_broker(args: argparse.Namespace, scenario: Scenario) -> int:
                 speed=args.speed,
                 stop=_stop_on_signals(),
                 on_ready=lambda: _tell({"ready": "town", "lifts": scenario.lifts, "scenario": scenario.name}),
+                on_trouble=_complain,
             )
         except* RefusedConnectionError as group:
             raise RefusedError(f"the broker refused us: {group.exceptions[0]}") from group
@@ -176,7 +177,8 @@ def _tell(line: dict[str, object]) -> None:
 
 
 async def _load(args: argparse.Namespace, scenario: Scenario) -> int:
-    from simulators.load import RefusedConnectionError, registry, run_load
+    from simulators.load import registry, run_load
+    from simulators.mqtt import RefusedConnectionError
 
     given = {
         "lifts": args.lifts,
@@ -204,11 +206,16 @@ async def _load(args: argparse.Namespace, scenario: Scenario) -> int:
             clock=_now_ms,
             stop=_stop_on_signals(),
             on_progress=progress,
+            on_trouble=_complain,
         )
     except RefusedConnectionError as error:
         raise RefusedError(f"the broker refused us: {error}") from error
     _tell({**asdict(result), "per_second": round(result.per_second, 1)})
     return 0 if result.acked == result.sent else 1
+
+
+def _complain(text: str) -> None:
+    print(f"tiwei simulate: {text}", file=sys.stderr, flush=True)
 
 
 def _seconds(text: str) -> float:

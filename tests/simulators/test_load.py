@@ -17,9 +17,10 @@ from monitor.domain.register import Register
 from monitor.messages import registry as registers
 from monitor.messages.decode import Decoder, Inbound
 from simulators.fleet import DIVISION
-from simulators.load import Bytes, Sender, Share, equipment_id, registry, run_load
-from simulators.mqtt import Broker, Publisher, varint
+from simulators.load import Share, equipment_id, registry, run_load
+from simulators.mqtt import Broker, Publisher, RefusedConnectionError, varint
 from simulators.scenario import FILE_START_MS, Load
+from simulators.sender import Bytes, Sender
 from tests.conftest import RunningBroker
 from tests.waiting import eventually
 
@@ -116,6 +117,29 @@ async def test_mosquitto_takes_it_too(mosquitto: RunningBroker) -> None:
     load = Load(lifts=20_000, period_s=0, connections=2)
     result = await run_load(load, Broker.at(mosquitto.url), duration_s=0.5, clock=now_ms, stop=asyncio.Event())
     assert result.sent == result.acked > 2_000
+
+
+async def test_load_that_finds_no_broker_says_so_and_ends_when_asked() -> None:
+    stop, told = asyncio.Event(), asyncio.Event()
+
+    def on_trouble(text: str) -> None:
+        assert "2 of 2 connections wait" in text
+        told.set()
+        stop.set()
+
+    load = Load(lifts=10, connections=2)
+    result = await asyncio.wait_for(
+        run_load(load, Broker.at("mqtt://127.0.0.1:9"), duration_s=60, clock=now_ms, stop=stop, on_trouble=on_trouble),
+        20,
+    )
+    assert told.is_set()
+    assert result.sent == result.acked == 0
+
+
+async def test_load_with_a_wrong_login_is_refused(broker: RunningBroker) -> None:
+    wrong = Broker.at(broker.device_url, user="device", password="wrong")
+    with pytest.raises(RefusedConnectionError):
+        await run_load(Load(lifts=10), wrong, duration_s=5, clock=now_ms, stop=asyncio.Event())
 
 
 async def kill_and_start(broker: RunningBroker) -> None:
