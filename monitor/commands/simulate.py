@@ -107,7 +107,7 @@ def _to_file(args: argparse.Namespace, scenario: Scenario) -> int:
         records = write_stream(world, args.out, until_ms=until)
         cases = write_truth(world, args.truth, until_ms=until) if args.truth is not None else None
     except OSError as error:
-        raise RefusedError(f"{error.filename}: {error.strerror}") from error
+        raise RefusedError(f"{error.filename or args.out}: {error.strerror}") from error
     _tell({"scenario": scenario.name, "lifts": scenario.lifts, "records": records, "cases": cases})
     return 0
 
