@@ -21,8 +21,10 @@ def take(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     """
     seen = s.known & x.proven
     elsewhere = (x.zone == 1) & (s.level_floor != x.floor) & (s.level_floor == s.level_floor) & (x.floor == x.floor)
-    # The car leaves a floor when it moves outside the zone; where nobody saw it, another floor says so.
-    gone = ((x.zone == 0) & (x.mv != 0)) | ((seen ^ True) & elsewhere)
+    # The car leaves a floor when it moves outside the zone; where nobody saw that, another floor says so, unless it
+    # was seen to stand all the time.
+    moved = (x.mv == 1) | (s.mv == 1)
+    gone = ((x.zone == 0) & (moved | (x.mv != 0))) | (elsewhere & (moved | x.skipped | (seen ^ True)))
     x.lapsed = (x.dev - s.flag_seen > th.passenger_dropout_ms) & (s.passenger != 1)
     _door(s, x, gone, o)
     _passenger(s, x, gone, th, o)

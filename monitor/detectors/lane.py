@@ -115,6 +115,7 @@ class Sample:
         "raw",
         "recv",
         "seq",
+        "skipped",
         "speed",
         "ts",
         "zone",

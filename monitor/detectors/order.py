@@ -22,6 +22,8 @@ JUMP_MS = 5000.0
 AHEAD_MS = 1500.0
 #: So many numbers may be missing between two samples of one run of `seq`.
 LOST_MAX = 120
+#: With so many numbers passed over a whole short run may be missing.
+SKIPPED = 3
 #: Drift of a device's clock that the offset estimate follows, ms per ms.
 LEAK = 1e-4
 #: Without numbers one heartbeat may be lost unnoticed: a change would have sent several samples.
@@ -137,7 +139,8 @@ def before(a: Row, b: Row, last_ts: float) -> bool:
 def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     """Give sample `x` its place on the device's continuous clock and update the clock estimate.
 
-    Sets `x.dev`, `x.proven`, `x.follows`, `x.age`. `s.jump` already holds the correction for a clock that was set.
+    Sets `x.dev`, `x.proven`, `x.follows`, `x.skipped`, `x.age`. `s.jump` already holds the
+    correction for a clock that was set.
     """
     x.dev = x.ts + s.jump
     counted = (x.seq >= 0) & (s.last_seq >= 0)
@@ -151,6 +154,7 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     s.offset = o.minimum(leaked, lag)
     s.offset_since = o.where(s.offset_since == s.offset_since, s.offset_since, x.recv)
     x.follows = s.known & counted & (step == 1)
+    x.skipped = counted & (step >= SKIPPED)
     x.age = lag - s.offset
     s.last_ts, s.last_seq = x.ts, x.seq
     s.contact = o.maximum(s.contact, x.recv)

@@ -295,3 +295,32 @@ def test_one_delayed_sample_raises_nothing_in_normal_traffic() -> None:
         for by_ms in (900, 2500, 4000, 15_000):
             mail = delay(lift.mail, by_ms, lambda m, n=number: m.payload["seq"] == n)  # type: ignore[misc]
             assert judge(lift, mail=mail).kinds() == set(), (number, by_ms)
+
+
+def short_run(counts: bool) -> tuple[Lift, list[Message]]:
+    """Somebody goes one floor up; of the run, all samples out of the zone are lost."""
+    lift = Lift(counts=counts)
+    lift.board()
+    lift.run_to(2)
+    return lift, lose(lift.mail, lambda m: m.payload["door_zone"] == 0)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_who_stays_aboard_after_a_run_that_was_lost_did_not_board_there(counts: bool) -> None:
+    lift, mail = short_run(counts)
+    gone = len(lift.mail)
+    lift.open_door()
+    lift.wait(4)
+    lift.close_door()
+    lift.wait(200)
+    assert judge(lift, mail=[*mail, *lift.mail[gone:]]).kinds() == set()
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_who_is_shut_in_after_a_run_that_was_lost_is_found(counts: bool) -> None:
+    lift, mail = short_run(counts)
+    came, gone = lift.s, len(lift.mail)
+    lift.wait(100)
+    raised = judge(lift, mail=[*mail, *lift.mail[gone:]]).raised("entrapment")
+    assert len(raised) == 1
+    assert came + 60 <= raised[0] <= came + 64
