@@ -77,7 +77,10 @@ class Splitter:
                 return b"".join(others), here, 2
             length, body = data[here + 1], here + 2
             if length & 0x80:
-                length, body = _long_length(data, here)
+                if end - here > 2 and data[here + 2] < 0x80:  # two bytes, as nearly always
+                    length, body = length & 0x7F | data[here + 2] << 7, here + 3
+                else:
+                    length, body = _long_length(data, here)
                 if length < 0:
                     return b"".join(others), here, end - here + 1
             stop = body + length

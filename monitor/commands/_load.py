@@ -26,6 +26,8 @@ FIRST_SEQ = 1_000_001
 DIVISION = "310104"
 #: Messages of one connection sent and not acknowledged, at most.
 WINDOW = 4_000
+#: Packets made at once.
+_AHEAD = 512
 _TICK_S = 0.004
 _TELL_S = 0.5
 
@@ -169,10 +171,11 @@ class _Line:
         self._first = number * plan.lifts // plan.connections
         self._lifts = (number + 1) * plan.lifts // plan.connections - self._first
         self._writer = Writer(plan.per_message)
+        self._made = np.empty((0, 0), np.uint8)
         self._rest = b""
         self._odd = b""
 
-    def pump(self, due: int, now_ms: float, per_s: float) -> None:
+    def pump(self, due: int, began_ms: float) -> None:
         """Send what is due by now (in messages), as far as window and socket let us."""
         while True:
             if self._rest:
@@ -181,24 +184,34 @@ class _Line:
                 except BlockingIOError:
                     return
                 continue
-            count = min(due - self.sent, self.acknowledged + WINDOW - self.sent, 512)
+            if self.sent == self.total:
+                return
+            if not len(self._made):
+                self._made = self._packets(min(_AHEAD, self.total - self.sent), began_ms)
+            count = min(due - self.sent, self.acknowledged + WINDOW - self.sent, len(self._made))
             if count <= 0:
                 return
-            self._rest = self._packets(count, due, now_ms, per_s)
+            self._rest, self._made = self._made[:count].tobytes(), self._made[count:]
             self.sent += count
 
-    def _packets(self, count: int, due: int, now_ms: float, per_s: float) -> bytes:
+    def _packets(self, count: int, began_ms: float) -> NDArray[np.uint8]:
+        """The next packets. At a fixed rate each sample has its own due time, else that of their making."""
         each = self.plan.per_message
         place = np.arange(self.sent * each, (self.sent + count) * each)
-        late_s = (due - 1 - place // each) / per_s if per_s else np.zeros(len(place))
-        ts = (now_ms - 1000 * late_s).astype(np.int64)
+        if self.plan.rate:
+            ts = began_ms + 1000 * (place // each) * each * self.plan.connections / self.plan.rate
+        else:
+            ts = np.full(len(place), time.time() * 1000)
         turn = self.plan.before // self.plan.lifts
         packets = self._writer.write(
-            self._first + place % self._lifts, FIRST_SEQ + turn + place // self._lifts, ts, self.number
+            self._first + place % self._lifts,
+            FIRST_SEQ + turn + place // self._lifts,
+            ts.astype(np.int64),
+            self.number,
         )
         ids = (np.arange(self.sent, self.sent + count) % 65_535 + 1).astype(">u2")
         packets[:, self._writer.id_at : self._writer.id_at + 2] = ids.view(np.uint8).reshape(-1, 2)
-        return packets.tobytes()
+        return packets
 
     def read(self) -> None:
         """Count acknowledgements: 4 bytes each, nothing else comes."""
@@ -219,9 +232,9 @@ def run(plan: Plan) -> dict[str, float]:
     per_s = plan.rate / plan.per_message / plan.connections
     told = began
     while any(line.acknowledged < line.total for line in lines):
-        now_ms, passed = time.time() * 1000, time.monotonic() - began
+        passed = time.monotonic() - began
         for line in lines:
-            line.pump(min(line.total, int(passed * per_s)) if per_s else line.total, now_ms, per_s)
+            line.pump(min(line.total, int(passed * per_s)) if per_s else line.total, wall * 1000)
         for key, _ in poll.select(_TICK_S):
             key.data.read()
         if time.monotonic() - told > _TELL_S:

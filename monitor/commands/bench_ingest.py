@@ -28,6 +28,8 @@ from monitor.commands.bench_engine import machine
 DEVICE_PASSWORD = "bench-only-no-secret"  # noqa: S105 a broker on loopback, of a temporary folder
 #: The first second of a fixed rate is left out: connections and caches warm up.
 WARM_UP_MS = 1_000
+#: The detectors hold the first samples of a lift back for 3 s, in case one from before them is on its way.
+HELD_BACK_S = 5.0
 #: So long after the last acknowledgement the rows may still be on their way, s.
 PATIENCE_S = 120.0
 
@@ -121,9 +123,10 @@ class _Bench:
         self.results: list[Result] = []
 
     async def warm_up(self) -> None:
-        """A few samples of each lift, so that the detectors know all of them."""
+        """A few samples of each lift, so that the detectors know all of them and hold none back any more."""
         await self.measure("warm-up", rate=0.0, expected=4 * self._args.lifts / self._args.seconds)
         self.results.clear()
+        await asyncio.sleep(HELD_BACK_S)
 
     async def measure(self, name: str, *, rate: float, expected: float, per_message: int = 1) -> None:
         """Send for about as long as wanted, wait until everything is stored, look at every row."""

@@ -152,7 +152,7 @@ class Ingest(Generic[D]):
             self._source.acknowledge(delivery)
             return
         if await self._settle():
-            self._hand_over(turn, delivery)
+            await self._give_way(self._hand_over(turn, delivery))
         else:
             await self._advance(delivery)
 
@@ -178,13 +178,19 @@ class Ingest(Generic[D]):
             self._returned = True
         self._away_since_ms = None if self._source.hearing else now_ms
 
-    def _hand_over(self, turn: Turn, delivery: D | None) -> None:
+    def _hand_over(self, turn: Turn, delivery: D | None) -> asyncio.Task[None]:
         """Start committing `turn`; the one before is committed."""
         now = time.monotonic()
         self._due.alive = now + self._pace.alive_s
         checkpoint = self._checkpoint_if_due(now)
         self._committed = (turn, delivery)
         self._committing = asyncio.create_task(self._finish(turn, delivery, checkpoint), name="commit")
+        return self._committing
+
+    async def _give_way(self, committing: asyncio.Task[None]) -> None:
+        """Let the commit get to where the database works on its own, before the next batch keeps the loop busy."""
+        if self._source.count:
+            await asyncio.wait((committing,), timeout=self._pace.give_way_s)
 
     async def _settle(self) -> bool:
         """Wait for the commit under way. False when it was refused: then the state was made again without it."""

@@ -62,6 +62,8 @@ class Pace:
     messages: int = 2_000
     size: int = 1024 * 1024
     gather_s: float = 0.03
+    #: Of a batch the next one is judged behind, so long is left to its commit first.
+    give_way_s: float = 0.003
     #: Without messages, what is due is judged so often, and a sign of life is stored so often.
     tick_s: float = 1.0
     alive_s: float = 5.0
