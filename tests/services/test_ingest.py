@@ -114,7 +114,9 @@ async def test_the_state_after_a_kill_is_the_state_before_it(database: Database)
     loaded = await store.load(clock())
     await store.close()
     assert loaded.checkpoint is not None
-    assert 0 < loaded.checkpoint.position < before.position == loaded.journal[-1][0]
+    # Where a checkpoint fell on the last batch there is no journal after it.
+    reached = loaded.journal[-1][0] if loaded.journal else loaded.checkpoint.position
+    assert 0 < loaded.checkpoint.position <= before.position == reached
     assert (await restore(loaded, Plan(new_engine=Engine))).checkpoint() == before
 
 
