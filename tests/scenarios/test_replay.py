@@ -18,6 +18,7 @@ import pytest
 from monitor.adapters.pool import Database
 from monitor.adapters.store import PostgresStore
 from tests.detectors.world import Lift, registry_entry
+from tests.metro import figures_agree
 
 SHARED = Path(__file__).parents[3] / "shared"
 
@@ -152,7 +153,7 @@ def test_public_cases_are_all_found_and_nothing_else() -> None:
 
 @pytest.mark.public_data
 @pytest.mark.skipif(not (SHARED / "data").exists(), reason=f"NOT COVERED HERE: no recorded data in {SHARED}")
-def test_two_years_of_a_metro_give_the_published_figures(tmp_path: Path, database_url: str) -> None:
+async def test_two_years_of_a_metro_give_the_published_figures(tmp_path: Path, database_url: str) -> None:
     env = {"TIWEI_DATABASE_URL": database_url, "TIWEI_DATA_DIR": str(tmp_path / "data")}
     stored = tiwei("replay", SHARED / "data" / "wmata-half.jsonl.gz", "--store", "--timezone", "UTC", env=env)
     assert stored.returncode == 0, stored.stderr[-2000:]
@@ -161,3 +162,6 @@ def test_two_years_of_a_metro_give_the_published_figures(tmp_path: Path, databas
     units = {one["equipment_id"]: one for one in json.loads(whole.stdout)["equipment"]}
     for unit, availability in expected["availability_wall_clock"].items():
         assert abs(units[unit]["availability"] - availability) <= 1e-4, unit
+    database = Database(database_url, application="test")
+    await figures_agree(database)
+    await database.close()

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 import pytest_asyncio
 
-from monitor.adapters.figures import PostgresFigures
 from monitor.adapters.maintain import PostgresUpkeep
 from monitor.adapters.pool import Database
 from monitor.adapters.registry import Registry
@@ -27,11 +25,11 @@ from monitor.services.maintain import Keeping, maintain
 from monitor.services.report import Period, period, report
 from tests.adapters.test_store import readings
 from tests.databases import each_database, each_server, each_url, hypertable_server
+from tests.metro import DATA, figures_agree
 
 __all__ = ["each_database", "each_server", "each_url", "hypertable_server"]
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-DATA = Path(__file__).parents[3] / "shared" / "data"
 BATCH = 2_000
 
 
@@ -166,41 +164,17 @@ async def wmata(each_database: Database) -> AsyncIterator[Database]:
     yield each_database
 
 
-async def _agrees_with_what_was_published(database: Database) -> None:
-    expected = json.loads((DATA / "wmata-half.expect.json").read_text())
-    figures = PostgresFigures(database)
-    windows: dict[tuple[int, int], dict[str, int]] = {}
-    for one in expected["published_fault_counts"]:
-        windows.setdefault((one["from"], one["to"]), {})[one["equipment_id"]] = one["faults_raised"]
-    compared = 0
-    async with database.session() as session:
-        for (from_ms, to_ms), published in windows.items():
-            counted = await figures.fault_counts(session, from_ms, to_ms)
-            names = await session.fetch("SELECT number, equipment_id FROM tiwei.equipment")
-            found = {row["equipment_id"]: counted.get(row["number"], (0, 0))[0] for row in names}
-            assert {unit: found[unit] for unit in published} == published
-            compared += len(published)
-    assert compared == 2_616
-    everything = period("2013-01-01", "2015-12-31", None, ZoneInfo("UTC"))
-    told = await report(figures, everything)
-    availability = {one["equipment_id"]: one["availability"] for one in told["equipment"]}
-    published_availability = expected["availability_wall_clock"]
-    assert len(published_availability) == 436
-    differences = [abs(availability[unit] - value) for unit, value in published_availability.items()]
-    assert np.max(differences) <= 1e-6
-
-
 @pytest.mark.public_data
 async def test_recorded_metro_from_samples_and_from_rollups(wmata: Database) -> None:
-    await _agrees_with_what_was_published(wmata)
+    await figures_agree(wmata)
     done = await maintain(PostgresUpkeep(wmata), Keeping(history_days=9_000, rollup_days=9_000), 1_767_225_600_000)
     assert done is not None
     assert done.rolled_hours > 10_000
-    await _agrees_with_what_was_published(wmata)
+    await figures_agree(wmata)
     await maintain(PostgresUpkeep(wmata), Keeping(history_days=90, rollup_days=9_000), 1_767_225_600_000)
     async with wmata.session() as session:
         assert await session.fetchval("SELECT count(*) FROM tiwei.reading") == 0
-    await _agrees_with_what_was_published(wmata)
+    await figures_agree(wmata)
 
 
 def test_a_period_is_a_value() -> None:
