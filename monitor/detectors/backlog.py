@@ -92,7 +92,8 @@ class Backlog:
         samples = sorted(pieces.samples, key=lambda s: (s.ts, s.seq))
         if not samples:
             return
-        (past, gap_end), due = self._fork(row, lane, samples[0].ts + lane.jump), self._fleet.due[row]
+        first_dev = samples[0].ts + lane.jump
+        (past, gap_end), due = self._fork(row, lane, first_dev), self._fleet.due[row]
         told = Book()
         self._judge_again(row, past, samples, sorted(pieces.alarms), told)
         self._fleet.due[row] = due
@@ -116,7 +117,7 @@ class Backlog:
                 i = INDEX[opened.evidence["source"]]
                 lane.active[i] = lane.told[i] = True
                 lane.since[i] = past.since[i]
-        elif opened is None and lane.shut_since <= gap_end and not lane.way_open >= last_dev:
+        elif opened is None and lane.shut_since <= gap_end and not lane.way_open >= first_dev:
             self._carry_on(past, lane)
 
     def _carry_on(self, past: Lane, lane: Lane) -> None:

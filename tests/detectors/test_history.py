@@ -166,3 +166,21 @@ def test_a_run_told_late_makes_nobody_shut_in_where_the_door_has_opened_since(co
     lift.wait(200)
     late = in_order(m.delayed_until(m.at + 5000) if came - 1500 < m.sent <= came else m for m in lift.mail)
     assert judge(lift, mail=late).kinds() == set()
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_door_seen_open_in_time_counts_between_late_samples(counts: bool) -> None:
+    lift = Lift(counts=counts)
+    lift.board()
+    lift.run_to(5)
+    came = lift.now
+    lift.wait(0.2)
+    lift.open_door()
+    lift.wait(4)
+    lift.close_door()
+    closed = lift.now
+    lift.wait(200)
+    late = in_order(
+        m.delayed_until(m.at + 12_000) if came - 1500 < m.sent <= came or m.sent == closed else m for m in lift.mail
+    )
+    assert judge(lift, mail=late).kinds() == set()
