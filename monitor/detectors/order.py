@@ -26,7 +26,7 @@ LOST_MAX = 120
 SKIPPED = 3
 #: Drift of a device's clock that the offset estimate follows, ms per ms.
 LEAK = 1e-4
-#: Without numbers one heartbeat may be lost unnoticed: a change would have sent several samples.
+#: Without numbers one heartbeat of a standing, closed car may be lost unnoticed: a change would have sent several.
 UNCOUNTED_STEP = 2.0
 #: A clock further off than this is corrected.
 OFFSET_MS = 2000.0
@@ -144,7 +144,8 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     """
     x.dev = x.ts + s.jump
     counted = (x.seq >= 0) & (s.last_seq >= 0)
-    step = o.where(counted, x.seq - s.last_seq, UNCOUNTED_STEP)
+    stands = (s.mv == 0) & (x.mv == 0) & (s.closed == 1) & (x.closed == 1) & (s.zone == x.zone)
+    step = o.where(counted, x.seq - s.last_seq, o.where(stands, UNCOUNTED_STEP, 1.0))
     apart = x.dev - s.dev
     # As many samples as an idle terminal sends in that time: a change would have sent more.
     idle = (apart <= th.belief_ms * step) & (step <= apart / IDLE_MS + 1)

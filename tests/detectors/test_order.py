@@ -324,3 +324,18 @@ def test_who_is_shut_in_after_a_run_that_was_lost_is_found(counts: bool) -> None
     raised = judge(lift, mail=[*mail, *lift.mail[gone:]]).raised("entrapment")
     assert len(raised) == 1
     assert came + 60 <= raised[0] <= came + 64
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_car_that_comes_back_from_an_outage_moving_did_not_leave_the_floor_it_was_seen_at(counts: bool) -> None:
+    lift = Lift(counts=counts)
+    lift.board()
+    lift.wait(5)
+    begin = lift.now
+    lift.run_to(4)
+    lift.wait(2)
+    lift.run_to(1)
+    lift.alight()
+    lift.wait(20)
+    back = next(m for m in reversed(lift.mail) if m.payload["door_zone"] == 0)
+    assert judge(lift, mail=lose(lift.mail, lambda m: begin <= m.sent < back.sent)).kinds() == set()
