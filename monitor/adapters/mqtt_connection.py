@@ -19,7 +19,7 @@ from typing import Any
 import aiomqtt
 from paho.mqtt.client import PUBACK
 
-from monitor.adapters.mqtt_frames import Tap, mark, pubacks
+from monitor.adapters.mqtt_frames import PacketIds, Tap, pubacks
 from monitor.domain.errors import RefusedError, SettingsError, UnavailableError
 from monitor.messages.decode import Inbound
 
@@ -86,7 +86,7 @@ class Connection:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._tap: Tap | None = None
-        self._held = bytearray(65_536)
+        self._ids = PacketIds()
         #: Whether the broker remembered the session; known once `open` returns.
         self.resumed_session = False
         self._opened = False
@@ -110,9 +110,11 @@ class Connection:
         self._paho._create_socket = self._tapped_socket  # noqa: SLF001
         self._connected: Any = self._paho.on_connect
         self._paho.on_connect = self._on_connect
+        self._written_later: Any = self._paho.on_socket_register_write
+        self._paho.on_socket_register_write = self._register_write
 
     def _tapped_socket(self) -> Tap:
-        self._tap = Tap(self._create_socket(), self._clock, self._deliver, self._held)
+        self._tap = Tap(self._create_socket(), self._clock, self._deliver, self._ids)
         return self._tap
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
@@ -120,7 +122,7 @@ class Connection:
         self._connected(client, userdata, flags, reason, properties)
 
     def _deliver(self, messages: list[Inbound], mids: list[int], size: int) -> None:
-        mark(self._held, mids, held_now=True)
+        self._ids.hold(mids)
         self._arrived(Chunk(self, messages, mids, size))
 
     async def open(self) -> None:
@@ -175,11 +177,38 @@ class Connection:
             self._loop.remove_reader(tap.fileno())
 
     def acknowledge(self, mids: list[int]) -> None:
-        """One PUBACK for each packet id of this connection, queued as one packet; void once the socket is closed."""
+        """One PUBACK for each packet id of this connection, queued as one packet; void once the socket is closed.
+
+        Never raises: what goes wrong ends the connection.
+        """
         if self._tap is None or self._tap.fileno() < 0:
             return
-        mark(self._held, mids, held_now=False)
-        self._paho._packet_queue(PUBACK, pubacks(mids), 0, 1)  # noqa: SLF001
+        done = self._ids.release(mids, self._clock())
+        try:
+            self._paho._packet_queue(PUBACK, pubacks(done), 0, 1)  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001 - the socket died under us: the messages will come again
+            self._end(error)
+
+    def _register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        """As aiomqtt's, but at once: later the socket may be closed and its number another's."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:  # while it connects paho runs in a thread
+            running = None
+        if running is self._loop:
+            self._loop.add_writer(sock.fileno(), self._write)
+        else:
+            self._written_later(client, userdata, sock)
+
+    def _write(self) -> None:
+        try:
+            self._paho.loop_write()
+        except Exception as error:  # noqa: BLE001 - as in `_read`
+            self._end(error)
+
+    def _end(self, error: Exception) -> None:
+        if not self._client._disconnected.done():  # noqa: SLF001
+            self._client._disconnected.set_exception(UnavailableError(repr(error)))  # noqa: SLF001
 
     def _read(self) -> None:
         """As aiomqtt's own reader: whatever goes wrong ends the connection."""
@@ -187,5 +216,4 @@ class Connection:
             while self._paho.loop_read() == 0 and self._tap is not None and self._tap.pending():
                 pass
         except Exception as error:  # noqa: BLE001 - the event loop would only log it
-            if not self._client._disconnected.done():  # noqa: SLF001
-                self._client._disconnected.set_exception(UnavailableError(repr(error)))  # noqa: SLF001
+            self._end(error)

@@ -18,6 +18,9 @@ from monitor.messages.decode import Inbound
 RECV = 131_072
 #: A frame longer than this is no message of ours and no broker that we set up lets it through (`max_payload`).
 FRAME_LIMIT = 32 * 1024 * 1024
+#: So long after our PUBACK a repeat may still be on its way here, ms. What is left out wrongly (an old message under an
+#: id that was used and acknowledged just before) is not acknowledged either, and comes again.
+CROSSING_MS = 3_000
 
 _PUBLISH = 0x30
 _QOS_1 = 0x02
@@ -40,15 +43,44 @@ class Socket(Protocol):
     def setblocking(self, flag: bool, /) -> None: ...
 
 
-class Splitter:
-    """Cuts a byte stream into frames; holds what is incomplete until the rest comes.
+class PacketIds:
+    """What became of each packet id of one connection; instants in ms.
 
-    `held` has a byte for each packet id, not 0 while its message is held unacknowledged: a repeat of that (NATS repeats
-    what takes longer than its `ack_wait`) is left out.
+    NATS repeats on the same connection what takes longer than its `ack_wait`, and its repeat may cross our PUBACK on
+    the way. A repeat that counted as a message of its own would have its packet id acknowledged once more, when the
+    broker may have given that id to another message: so it is left out while its message is held and a little longer.
     """
 
-    def __init__(self, held: bytearray) -> None:
-        self._held = held
+    def __init__(self) -> None:
+        self._held = np.zeros(65_536, np.int32)
+        self._acknowledged_ms = np.full(65_536, np.iinfo(np.int64).min // 2)
+
+    def hold(self, mids: list[int]) -> None:
+        """Their messages are here and not acknowledged."""
+        np.add.at(self._held, mids, 1)
+
+    def release(self, mids: list[int], now_ms: int) -> list[int]:
+        """Their messages need not be held any more; returns the ids that can be acknowledged.
+
+        An id that the broker gave to a second message before it heard of the first waits for the second.
+        """
+        shared = bool((self._held[mids] > 1).any())
+        np.subtract.at(self._held, mids, 1)
+        if shared:
+            mids = [mid for mid in dict.fromkeys(mids) if not self._held[mid]]
+        self._acknowledged_ms[mids] = now_ms
+        return mids
+
+    def is_repeat(self, mid: int, now_ms: int) -> bool:
+        """Whether a PUBLISH with the DUP flag repeats what this connection brought already."""
+        return bool(self._held[mid]) or now_ms - int(self._acknowledged_ms[mid]) <= CROSSING_MS
+
+
+class Splitter:
+    """Cuts a byte stream into frames; holds what is incomplete until the rest comes. Repeats are left out."""
+
+    def __init__(self, ids: PacketIds) -> None:
+        self._ids = ids
         self._parts: list[bytes] = []
         self._have = 0
         self._need = 2
@@ -93,7 +125,7 @@ class Splitter:
                 if payload > stop:
                     raise BrokenStreamError("a PUBLISH shorter than its own header")
                 mid = data[after] << 8 | data[after + 1] if first & _QOS_1 else 0
-                if first & _DUP and self._held[mid]:
+                if first & _DUP and self._ids.is_repeat(mid, received_ms):
                     here = stop
                     continue
                 mids.append(mid)
@@ -127,11 +159,6 @@ def pubacks(mids: list[int]) -> bytes:
     return packets.tobytes()
 
 
-def mark(held: bytearray, mids: list[int], *, held_now: bool) -> None:
-    """Note of each packet id whether its message is held."""
-    np.frombuffer(held, np.uint8)[mids] = held_now
-
-
 class Tap:
     """The socket that paho sees: `recv` yields all frames but telemetry, which goes to `deliver` on the way.
 
@@ -143,12 +170,12 @@ class Tap:
         sock: Socket,
         clock: Callable[[], int],
         deliver: Callable[[list[Inbound], list[int], int], None],
-        held: bytearray,
+        ids: PacketIds,
     ) -> None:
         self._sock = sock
         self._clock = clock
         self._deliver = deliver
-        self._splitter = Splitter(held)
+        self._splitter = Splitter(ids)
         self._control = bytearray()
         self.paused = False
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.adapters.mqtt_frames import FRAME_LIMIT, BrokenStreamError, Splitter, Tap, mark, pubacks
+from monitor.adapters.mqtt_frames import CROSSING_MS, FRAME_LIMIT, BrokenStreamError, PacketIds, Splitter, Tap, pubacks
 from monitor.messages.decode import Inbound
 
 PINGRESP = b"\xd0\x00"
@@ -61,33 +61,44 @@ def test_any_cut_of_the_stream_gives_the_same_messages(sent: list[bytes], data: 
     stream = b"".join(sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    whole = split(Splitter(bytearray(65_536)), [stream])
-    assert split(Splitter(bytearray(65_536)), [one for one in chunks if one]) == whole
+    whole = split(Splitter(PacketIds()), [stream])
+    assert split(Splitter(PacketIds()), [one for one in chunks if one]) == whole
     assert whole[0] == b"".join(one for one in sent if one[0] >> 4 != 3 or one[0] & 4)
     assert len(whole[1]) == sum(one[0] >> 4 == 3 and not one[0] & 4 for one in sent)
 
 
 def test_a_message_keeps_topic_payload_receipt_and_retain_flag() -> None:
     stream = publish("a/b", b"{}", mid=513, retain=True) + publish("c", b"", qos=0)
-    _, messages, mids = split(Splitter(bytearray(65_536)), [stream])
+    _, messages, mids = split(Splitter(PacketIds()), [stream])
     assert messages == [Inbound("a/b", b"{}", 7, True), Inbound("c", b"", 7, False)]
     assert mids == [513, 0]
 
 
 def test_a_topic_that_is_no_utf8_is_a_message_all_the_same() -> None:
     body = struct.pack(">H", 2) + b"\xff\xfe" + b"\0\1" + b"x"
-    _, messages, _ = split(Splitter(bytearray(65_536)), [b"\x32" + length(len(body)) + body])
+    _, messages, _ = split(Splitter(PacketIds()), [b"\x32" + length(len(body)) + body])
     assert messages[0].topic == "\ufffd\ufffd"
 
 
-def test_a_repeat_of_a_held_message_is_left_out_and_one_of_a_forgotten_is_not() -> None:
-    held = bytearray(65_536)
-    mark(held, [7, 8], held_now=True)
-    mark(held, [8], held_now=False)
-    stream = publish("t", b"7", mid=7, dup=True) + publish("t", b"8", mid=8, dup=True) + publish("t", b"new", mid=7)
-    _, messages, mids = split(Splitter(held), [stream])
-    assert [one.payload for one in messages] == [b"8", b"new"]
-    assert mids == [8, 7]
+def test_a_repeat_is_left_out_while_its_message_is_held_and_while_it_may_cross_the_acknowledgement() -> None:
+    ids = PacketIds()
+    ids.hold([7, 8, 9])
+    assert ids.release([8], 7) == [8]
+    assert ids.release([9], 7 - CROSSING_MS - 1) == [9]
+    repeats = [publish("t", b"%d" % mid, mid=mid, dup=True) for mid in (6, 7, 8, 9)]
+    _, messages, mids = split(Splitter(ids), [*repeats, publish("t", b"new", mid=8)])
+    assert [one.payload for one in messages] == [b"6", b"9", b"new"]
+    assert mids == [6, 9, 8]
+
+
+def test_an_id_that_two_messages_have_is_acknowledged_once_and_after_both() -> None:
+    ids = PacketIds()
+    ids.hold([7])
+    ids.hold([7, 8])
+    assert ids.release([7, 8], 0) == [8]
+    assert ids.release([7], 0) == [7]
+    ids.hold([7, 7])
+    assert ids.release([7, 7], 0) == [7]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +114,7 @@ def test_a_repeat_of_a_held_message_is_left_out_and_one_of_a_forgotten_is_not() 
 )
 def test_what_is_no_mqtt_breaks_the_stream(stream: bytes) -> None:
     with pytest.raises(BrokenStreamError):
-        split(Splitter(bytearray(65_536)), [stream])
+        split(Splitter(PacketIds()), [stream])
 
 
 def test_acknowledgements_are_one_packet_each() -> None:
@@ -113,7 +124,7 @@ def test_acknowledgements_are_one_packet_each() -> None:
 def test_the_tap_gives_paho_everything_but_telemetry() -> None:
     near, far = socket.socketpair()
     got: list[tuple[list[Inbound], list[int], int]] = []
-    tap = Tap(near, lambda: 42, lambda *one: got.append(one), bytearray(65_536))
+    tap = Tap(near, lambda: 42, lambda *one: got.append(one), PacketIds())
     near.setblocking(False)
     with pytest.raises(BlockingIOError):
         tap.recv(1)

@@ -61,6 +61,13 @@ def test_aiomqtt_reads_on_while_the_socket_says_that_bytes_are_pending() -> None
     assert "self._disconnected.set_exception(exc)" in source
 
 
+def test_a_queued_packet_asks_for_a_writer_that_writes_and_is_taken_away_with_the_socket() -> None:
+    assert "self._call_socket_register_write()" in inspect.getsource(paho.Client._packet_queue)
+    assert "self._call_socket_unregister_write(sock)" in inspect.getsource(paho.Client._sock_close)
+    assert "self._loop.remove_writer(sock.fileno())" in inspect.getsource(aiomqtt.Client._on_socket_unregister_write)
+    assert "client.loop_write()" in inspect.getsource(aiomqtt.Client._on_socket_register_write)
+
+
 def test_paho_writes_a_queued_packet_as_it_is() -> None:
     source = inspect.getsource(paho.Client._packet_write)
     assert "packet['packet'][packet['pos']:]" in source
