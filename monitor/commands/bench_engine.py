@@ -144,18 +144,24 @@ def _lift(number: int) -> Equipment:
 
 
 def _messages(fleet: list[Equipment], sequence: Any, first: int, count: int, now: int) -> list[Inbound]:
-    """The next samples of `count` lifts: two thirds stand, some carry people, the rest move."""
+    """The next samples of `count` lifts: each runs, opens its door and stands in turn; one run in five carries people.
+
+    The door of one lift in 97 does not open: so some faults are raised and cleared all the time.
+    """
     messages = []
     for place in range(first, first + count):
         one = fleet[place % len(fleet)]
         sequence[one.number] += 1
         seq = int(sequence[one.number])
-        moving, aboard = int((one.number + seq) % 3 == 0), int((one.number + seq // 3) % 5 == 0)
+        run, phase = divmod(one.number + seq, 3)
+        moving, floor = int(phase == 0), 1 + run % 18
+        closed = int(phase != 1 or one.number % 97 == 0)
+        aboard = int((run + (phase == 2)) * 7 % 5 == 0)
         payload = (
             f'{{"ts":{now - 80},"seq":{seq},"service_mode":1,"car_status":{moving},"car_direction":{moving},'
-            f'"door_zone":{1 - moving},"car_position":{1 + (one.number + seq) % 18},"door_closed":1,'
-            f'"passenger":{aboard},"speed_mps":{1.5 * moving},"position_m":{3.0 * ((one.number + seq) % 18)},'
-            f'"power":1,"run_count":{12000 + seq}}}'
+            f'"door_zone":{1 - moving},"car_position":{floor},"door_closed":{closed},'
+            f'"passenger":{aboard},"speed_mps":{1.5 * moving},"position_m":{3.0 * floor - 1.5 * moving},'
+            f'"power":1,"run_count":{12000 + run}}}'
         )
         messages.append(Inbound(f"se/v1/330199/lift/{one.equipment_id}/status", payload.encode(), now))
     return messages

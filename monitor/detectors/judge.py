@@ -33,6 +33,13 @@ _BELIEVED = {
     "speed_mps": "speed", "position_m": "pos",
 }  # fmt: skip
 _MEASURES = ("speed_mps", "position_m")
+#: Kind and source of each latch.
+_TOLD_AS = (*((rule.kind, rule.name) for rule in RULES), *((kind, kind.value) for kind, _ in SILENCE))
+#: What a told change shows of a lane, besides `since` and `told`.
+_SHOWN = (
+    *_BELIEVED.values(), "last_ts", "last_seq", "age", "dev", "offset", "offset_since", "last_recv",
+    "heard", "contact", "link_lost",
+)  # fmt: skip
 
 
 class Judge:
@@ -85,10 +92,21 @@ class Judge:
         self.fleet.due[rows] = np.where(due == due, due, INF)
         self.fleet.store(rows, lane)
         if np.any(changed):
-            for i in np.flatnonzero(np.broadcast_to(changed, rows.shape)):
-                row = int(rows[i])
-                one = self.fleet.load_one(row)
-                self.tell(row, one, [bool(np.broadcast_to(was, rows.shape)[i]) for was in told], int(now[i]))
+            self._tell_columns(rows, lane, told, now)
+
+    def _tell_columns(self, rows: NDArray[np.intp], lane: Lane, told: list[Any], now: NDArray[np.float64]) -> None:
+        """`tell` for the rows of a lane of arrays in which anything changed: only what is shown is taken out."""
+        was, held = _table(told, rows), _table(lane.told, rows)
+        places = np.flatnonzero((was != held).any(axis=0))
+        shown = _table([getattr(lane, name) for name in _SHOWN], rows)[:, places].T.tolist()
+        since = _table(lane.since, rows)[:, places].T.tolist()
+        before, after = was[:, places].T.tolist(), held[:, places].T.tolist()
+        for i, (row, at) in enumerate(zip(rows[places].tolist(), now[places].tolist(), strict=True)):
+            one = Lane()
+            for name, value in zip(_SHOWN, shown[i], strict=True):
+                setattr(one, name, value)
+            one.since, one.told = since[i], after[i]
+            self.tell(row, one, before[i], int(at))
 
     def sample(self, row: int, lane: Lane, x: Sample) -> None:
         """One sample of one row; the lane is the caller's to store."""
@@ -131,18 +149,23 @@ class Judge:
         """Write what is told now and was not, or the reverse, into the book."""
         offset = applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS)
         name = self._names[row]
-        for i, rule in enumerate(RULES):
-            if lane.told[i] and not told[i]:
+        for i, (was, holds) in enumerate(zip(told, lane.told, strict=True)):
+            if was == holds:
+                continue
+            kind, source = _TOLD_AS[i]
+            silence = i >= len(RULES)
+            if not holds:
+                self.book.release(row, name, kind, source, at, {} if silence else evidence(lane))
+            elif silence:
+                self.book.raise_(row, name, kind, source, at, _silent_since(lane, kind), evidence(lane))
+            else:
                 since = lane.since[i] if lane.since[i] == lane.since[i] else lane.dev
-                self.book.raise_(row, name, rule.kind, rule.name, at, round(since + offset), evidence(lane))
-            elif told[i] and not lane.told[i]:
-                self.book.release(row, name, rule.kind, rule.name, at, evidence(lane))
-        for i, (kind, _) in enumerate(SILENCE, start=len(RULES)):
-            if lane.told[i] and not told[i]:
-                silent = _silent_since(lane, kind)
-                self.book.raise_(row, name, kind, kind.value, at, silent, evidence(lane))
-            elif told[i] and not lane.told[i]:
-                self.book.release(row, name, kind, kind.value, at, {})
+                self.book.raise_(row, name, kind, source, at, round(since + offset), evidence(lane))
+
+
+def _table(columns: list[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Columns, some of them one value for all, as one array of a line each."""
+    return np.array([np.broadcast_to(column, rows.shape) for column in columns])
 
 
 def _silent_since(lane: Lane, kind: FaultKind) -> int:
