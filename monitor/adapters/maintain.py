@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from monitor.adapters import rollups
+from monitor.adapters import feed, rollups
 from monitor.adapters.partitions import DAY_MS, HISTORY, LOCKS, HistoryTable, Partitions, drop_before
 from monitor.adapters.pgtext import instant
 from monitor.adapters.pool import Database
@@ -122,3 +122,6 @@ class PostgresTurn:
         await self._session.execute(
             "DELETE FROM tiwei.journal WHERE position <= (SELECT max(position) FROM tiwei.checkpoint)"
         )
+
+    async def trim_feed(self, now_ms: int) -> None:
+        await feed.trim(self._session, now_ms)

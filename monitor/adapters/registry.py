@@ -8,12 +8,16 @@ from typing import Any
 
 import asyncpg
 
+from monitor.adapters.feed import Line, Topic, publish
 from monitor.adapters.partitions import LOCKS
 from monitor.adapters.pgtext import clean, clean_or_none, json_text
 from monitor.adapters.pool import Database, Session
 from monitor.domain.equipment import Equipment, EquipmentKind, Reports
 
 REGISTRY_LOCK = 3
+
+#: A change of more equipment than this is told as a change of "many": look again.
+NAMED_AT_MOST = 1_000
 
 _ALL = "SELECT * FROM tiwei.equipment ORDER BY number"
 _CHANGED = "SELECT * FROM tiwei.equipment WHERE revision > $1 ORDER BY revision"
@@ -102,6 +106,12 @@ def _row(one: Equipment) -> tuple[Any, ...]:
     )
 
 
+def changed_line(equipment_ids: Sequence[str]) -> Line:
+    """The feed's line of equipment that came or changed; an empty list says that it is many."""
+    named = list(equipment_ids) if len(equipment_ids) <= NAMED_AT_MOST else []
+    return Line(topic=Topic.REGISTRY, body={"equipment_ids": named})
+
+
 class Registry:
     """The registry for importers and readers outside the monitor's batches."""
 
@@ -118,6 +128,8 @@ class Registry:
             await session.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCKS, REGISTRY_LOCK)
             await session.executemany(_UPSERT, rows)
             await session.execute("SELECT pg_notify('tiwei_registry', '')")
+            if rows:
+                await publish(session, [changed_line([row[0] for row in rows])])
         return len(rows)
 
     async def equipment(self) -> tuple[Equipment, ...]:

@@ -58,6 +58,9 @@ class Turn(Protocol):
     async def trim(self, oldest_ms: int, messages: int, octets: int) -> None:
         """Hold the quarantine within its bounds, and drop the journal that a checkpoint covers."""
 
+    async def trim_feed(self, now_ms: int) -> None:
+        """Take from the change feed what is too old for any reader."""
+
 
 class Upkeep(Protocol):
     """Gives turns: one at a time over all processes."""
@@ -87,6 +90,7 @@ async def maintain(upkeep: Upkeep, keeping: Keeping, now_ms: int) -> Maintained 
         await turn.trim(
             now_ms - keeping.quarantine_days * DAY_MS, keeping.quarantine_messages, keeping.quarantine_octets
         )
+        await turn.trim_feed(now_ms)
     return Maintained(
         rolled_hours=rolled,
         dropped_parts=sum(count or 0 for count in dropped.values()),
