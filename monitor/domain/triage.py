@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from monitor.domain.fault import MOMENTARY, FaultChange, FaultKind, FaultState
 from monitor.domain.incident import (
+    Change,
+    Clock,
     Entry,
     Incident,
     IncidentKind,
@@ -57,16 +59,6 @@ TRIAGE: Mapping[FaultKind, Weight] = {
 _RANK = {kind: rank for rank, kind in enumerate(IncidentKind)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What was decided: the incident as it is from now on, what is added to its timeline, and why."""
-
-    incident: Incident
-    entry: Entry
-    reason: Reason
-    opened: bool = False
-
-
 def on_fault(incident: Incident | None, fault: FaultChange) -> Change | None:
     """What a change of a fault does to the open incident of its equipment (None: there is none).
 
@@ -83,13 +75,16 @@ def on_fault(incident: Incident | None, fault: FaultChange) -> Change | None:
 
 
 def _entry(fault: FaultChange, reason: Reason) -> Entry:
+    """A raise happened when its condition began, a clearing when it was seen."""
+    raised = fault.state is FaultState.RAISED
     return Entry(
+        occurred_ms=fault.since_ms if raised else fault.at_ms,
         at_ms=fault.at_ms,
-        clock="receiver",
+        clock=Clock.DEVICE if raised else Clock.RECEIVER,
         source=str(fault.evidence.get("source", fault.kind.value)),
-        what=f"{fault.kind.value} {fault.state.value}",
+        what=f"fault_{fault.state.value}",
         reason=reason,
-        detail={"fault_id": str(fault.fault_id), "since": fault.since_ms, "evidence": dict(fault.evidence)},
+        detail={"fault_id": str(fault.fault_id), "kind": fault.kind.value, "evidence": dict(fault.evidence)},
     )
 
 
@@ -115,11 +110,10 @@ def _held(faults: frozenset[uuid.UUID], fault: FaultChange) -> frozenset[uuid.UU
 
 
 def _join(incident: Incident, fault: FaultChange, weight: Weight) -> Change:
-    graver = weight.severity > incident.severity or _RANK[weight.kind] > _RANK[incident.kind]
-    reason = Reason.GRAVER_FAULT if graver else Reason.FURTHER_FAULT
+    reason = _reason_to_join(incident, weight)
     joined = replace(
         incident,
-        status=after(incident.status, Step.JOIN),
+        status=after(incident.status, Step.RELAPSE if weight.people else Step.JOIN),
         kind=max(incident.kind, weight.kind, key=_RANK.__getitem__),
         severity=max(incident.severity, weight.severity),
         since_ms=min(incident.since_ms, fault.since_ms),
@@ -128,6 +122,13 @@ def _join(incident: Incident, fault: FaultChange, weight: Weight) -> Change:
         version=incident.version + 1,
     )
     return Change(incident=joined, entry=_entry(fault, reason), reason=reason)
+
+
+def _reason_to_join(incident: Incident, weight: Weight) -> Reason:
+    if weight.people and incident.status is Status.FREED:
+        return Reason.PEOPLE_AGAIN
+    graver = weight.severity > incident.severity or _RANK[weight.kind] > _RANK[incident.kind]
+    return Reason.GRAVER_FAULT if graver else Reason.FURTHER_FAULT
 
 
 def _clear(incident: Incident, fault: FaultChange) -> Change:

@@ -13,9 +13,9 @@ from monitor.detectors.engine import Engine, Outcome
 from monitor.domain.equipment import Equipment
 from monitor.domain.errors import UnreadableError
 from monitor.domain.fault import FaultChange
-from monitor.domain.incident import Incident
+from monitor.domain.incident import Change, Incident
 from monitor.domain.register import Register
-from monitor.domain.triage import Change, on_fault
+from monitor.domain.triage import on_fault
 from monitor.messages.decode import Decoded, Decoder, Inbound
 from monitor.messages.registry import Entry
 

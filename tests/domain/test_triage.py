@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monitor.domain.fault import FaultChange, FaultKind, FaultState
 from monitor.domain.incident import (
     TRANSITIONS,
+    Change,
     Incident,
     IncidentKind,
     Reason,
@@ -18,7 +19,7 @@ from monitor.domain.incident import (
     StepRefusedError,
     after,
 )
-from monitor.domain.triage import TRIAGE, Change, on_fault
+from monitor.domain.triage import TRIAGE, on_fault
 
 
 def fault(
