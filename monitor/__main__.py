@@ -19,6 +19,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("up", "monitor.commands.up", "database, broker and centre on this machine, in one go"),
     ("demo", "monitor.commands.demo", "the same with a simulated town, nothing installed beforehand"),
     ("monitor", "monitor.commands.monitor", "the centre alone: telemetry in, faults out"),
+    ("api", "api.serve", "console and API alone"),
     ("simulate", "monitor.commands.simulate", "a simulated town, over MQTT or as JSONL"),
     ("replay", "monitor.commands.replay", "the live pipeline on a recorded stream, with a virtual clock"),
     ("report", "monitor.commands.report", "the supervision report of a period"),
@@ -27,6 +28,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("registry", "monitor.commands.registry", "the register of equipment: import, list, unregistered"),
     ("device", "monitor.commands.device", "broker accounts of devices, gateways and call systems"),
     ("firm", "monitor.commands.firm", "broker accounts of maintenance firms"),
+    ("user", "monitor.commands.user", "accounts of the console"),
+    ("token", "monitor.commands.token", "bearer tokens of programs that ask the API"),
     ("bench", "monitor.commands.bench", "figures of speed on this machine"),
 )
 

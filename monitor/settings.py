@@ -103,6 +103,17 @@ class Settings(BaseSettings):
     # Console.
     http_host: str = Field("127.0.0.1", description="address of the console and the API")
     http_port: Port = Field(0, description="port of the console; 0: a free one, printed")
+    http_tls_cert_file: Path | None = Field(None, description="PEM of the console's certificate (turns TLS on)")
+    http_tls_key_file: Path | None = Field(None, description="PEM of that certificate's key")
+    http_behind_proxy: bool = Field(
+        False, description="a proxy of yours does TLS before the console and says who asks (X-Forwarded-For)"
+    )
+    http_proxy_addresses: str = Field(
+        "127.0.0.1,::1", description="addresses or networks of that proxy; what others say of themselves does not count"
+    )
+    http_live_clients: PositiveInt = Field(500, description="WebSocket clients at once, at most")
+    session_hours: PositiveFloat = Field(8.0, description="hours after which a sign-in ends")
+    session_idle_minutes: PositiveFloat = Field(30.0, description="minutes without a request that end a sign-in")
 
     # Ingest.
     batch_messages: PositiveInt = Field(2_000, description="messages after which a batch is closed")
@@ -166,7 +177,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _pairs(self) -> Self:
-        for cert, key in (("mqtt_cert_file", "mqtt_key_file"), ("mqtt_tls_cert_file", "mqtt_tls_key_file")):
+        for cert, key in (
+            ("mqtt_cert_file", "mqtt_key_file"),
+            ("mqtt_tls_cert_file", "mqtt_tls_key_file"),
+            ("http_tls_cert_file", "http_tls_key_file"),
+        ):
             if (getattr(self, cert) is None) != (getattr(self, key) is None):
                 raise ValueError(f"{PREFIX}{cert.upper()} and {PREFIX}{key.upper()} go together")
         for part in ("database", "mqtt"):
@@ -250,6 +265,20 @@ def refuse_insecure(settings: Settings) -> None:
         parts = urlsplit(url.get_secret_value()) if url else None
         if parts and parts.password and not _loopback(parts.hostname or "") and _example(parts.password):
             raise SettingsError(f"the password in {PREFIX}{name.upper()} is an example: choose another")
+
+
+def refuse_open_console(settings: Settings) -> None:
+    """Passwords and sessions never go over a network in the clear.
+
+    Raises:
+        SettingsError: the console listens to the network without TLS, its own or a proxy's.
+    """
+    if _loopback(settings.http_host) or settings.http_tls_cert_file is not None or settings.http_behind_proxy:
+        return
+    raise SettingsError(
+        f"TIWEI_HTTP_HOST={settings.http_host} listens to the network: set TIWEI_HTTP_TLS_CERT_FILE and"
+        " TIWEI_HTTP_TLS_KEY_FILE, or TIWEI_HTTP_BEHIND_PROXY where a proxy does TLS, or stay on 127.0.0.1"
+    )
 
 
 def _example(password: str) -> bool:

@@ -1,0 +1,62 @@
+"""Who asks, as what, and how much of the centre lies in their sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from monitor.domain.division import division_prefix, lies_within
+
+
+class Role(StrEnum):
+    """What an account or a token is. What each may do is one table: api/roles.py."""
+
+    OPERATOR = "operator"
+    SHIFT_LEADER = "shift_leader"
+    FIRM = "firm"
+    REGULATOR = "regulator"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The part of the centre somebody may see: of one division (with what lies within it), of one firm; None: all."""
+
+    division: str | None = None
+    firm_id: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is hidden."""
+        return self.division is None and self.firm_id is None
+
+    @property
+    def prefix(self) -> str | None:
+        """What the division codes in sight begin with; None: any."""
+        return None if self.division is None else division_prefix(self.division)
+
+    def covers(self, division: str | None, firm_id: str | None) -> bool:
+        """Whether what belongs to that division and firm is in sight; what belongs to nobody only to who sees all."""
+        return lies_within(division, self.prefix) and (self.firm_id is None or self.firm_id == firm_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever is signed in. `credential` names the session or the token, for looking again whether it still holds.
+
+    `expires_ms`: when it ends at the latest, ms since 1970; None: never by itself.
+    """
+
+    name: str
+    role: Role
+    scope: Scope
+    credential: Credential
+    expires_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What somebody signed in with: the hash of a session's secret, or of a token's."""
+
+    kind: str  # "session" or "token"
+    digest: bytes
