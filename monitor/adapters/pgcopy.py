@@ -6,6 +6,9 @@ are laid out at full width in a numpy structured array, and the bytes of what is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,14 +59,17 @@ _NOTHING = (
     | dict.fromkeys(_FLOATS, "'NaN'::real")
 )
 
+
+def selected(others: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The columns of a SELECT whose rows `decode` reads; `others`: expressions in place of some of them."""
+    known = {name: f"coalesce({name}, {_NOTHING[name]})" if name in _NOTHING else name for name in READING_COLUMNS}
+    return ", ".join((known | dict(others)).values())
+
+
 #: Readings of one equipment ($1) in [$2, $3), for `decode`.
-SELECT_READINGS = " ".join(
-    (
-        "SELECT",
-        ", ".join(f"coalesce({name}, {_NOTHING[name]})" if name in _NOTHING else name for name in READING_COLUMNS),
-        "FROM tiwei.reading WHERE number = $1 AND sampled_at >= $2 AND sampled_at < $3",
-        "ORDER BY sampled_at, ts, seq",
-    )
+SELECT_READINGS = (
+    f"SELECT {selected()} FROM tiwei.reading WHERE number = $1 AND sampled_at >= $2 AND sampled_at < $3"  # noqa: S608
+    " ORDER BY sampled_at, ts, seq"
 )
 
 

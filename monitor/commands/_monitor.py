@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from monitor.adapters.embedded.folder import DataFolder
+from monitor.adapters.latest import Latest
 from monitor.adapters.mqtt import Bounds, Delivery, MqttSource
 from monitor.adapters.mqtt_connection import Broker, tls_context
 from monitor.adapters.pool import Database
@@ -31,6 +32,8 @@ from monitor.messages.profiles import Profiles, builtin, load
 from monitor.services.ingest import Ingest
 from monitor.services.ingest_ports import Pace
 from monitor.services.judging import Plan
+from monitor.services.showing import Showing, keep_shown
+from monitor.services.witness import Witness, keep_figures
 from monitor.settings import Settings
 
 #: How long the end may take, s: the commit under way and a checkpoint.
@@ -111,33 +114,48 @@ async def run_monitor(
     )
     source = MqttSource(broker_of(settings), now, bounds_of(settings))
     store = MonitorStore(database, bounds=QuarantineBounds(messages=settings.quarantine_rows))
+    latest = Latest(database)
+    witness = Witness(Showing(thresholds_of(settings)), now())
     try:
         _log.info("waiting for the database, and for another monitor on it to end")
         await until_reached("database", without_password(database.url), store.acquire)
         ingest = Ingest(
-            source=source,
-            store=store,
-            plan=plan_of(settings),
-            clock=now,
-            pace=pace_of(settings),
+            source=source, store=store, plan=plan_of(settings), clock=now, pace=pace_of(settings), witness=witness
         )
-        await ingest.recover()
-        _compare_clocks(now(), ingest.last_alive_ms)
+        await _take_over(ingest, witness, latest, database, now)
         if ingest.last_alive_ms is not None and now() - ingest.last_alive_ms < JUST_NOW_S * 1000:
             source.left_just_now()
         _tune_collector()
-        keeper = asyncio.create_task(keep_up(database, settings), name="upkeep")
-        telling = asyncio.create_task(_tell_ready(source, on_ready), name="ready")
+        beside = [
+            asyncio.create_task(task, name=name)
+            for name, task in {
+                "upkeep": keep_up(database, settings),
+                "ready": _tell_ready(source, on_ready),
+                "latest": keep_shown(witness.showing, latest, now),
+                "figures": keep_figures(witness, latest, source, lambda: ingest.checkpoint_age_s, now),
+            }.items()
+        ]
         try:
             await _work(source, ingest)
         finally:
-            for task in (keeper, telling):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(keeper, telling, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
     finally:
-        with suppress(UnavailableError):
-            await store.close()
+        for part in (latest, store):
+            with suppress(UnavailableError):
+                await part.close()
         await database.close()
+
+
+async def _take_over(
+    ingest: Ingest[Delivery], witness: Witness, latest: Latest, database: Database, now: Callable[[], int]
+) -> None:
+    """Go on where the monitor before this one stood."""
+    await ingest.recover()
+    rows, quantities = await until_reached("database", without_password(database.url), latest.load)
+    witness.showing.restore(rows, quantities, now())
+    _compare_clocks(now(), ingest.last_alive_ms)
 
 
 async def _work(source: MqttSource, ingest: Ingest[Delivery]) -> None:
@@ -179,15 +197,20 @@ def _tune_collector() -> None:
 
 def plan_of(settings: Settings) -> Plan:
     """The detectors and the decoder as set. Raises SettingsError."""
-    try:
-        thresholds = Thresholds().overridden(settings.thresholds)
-    except KeyError as error:
-        raise SettingsError(f"TIWEI_THRESHOLDS: {error} is no threshold") from error
+    thresholds = thresholds_of(settings)
     return Plan(
         new_engine=lambda: Engine((), thresholds),
         profiles=_profiles(settings),
         unregistered_limit=settings.unregistered_limit,
     )
+
+
+def thresholds_of(settings: Settings) -> Thresholds:
+    """The thresholds of protocol §7 as set. Raises SettingsError."""
+    try:
+        return Thresholds().overridden(settings.thresholds)
+    except KeyError as error:
+        raise SettingsError(f"TIWEI_THRESHOLDS: {error} is no threshold") from error
 
 
 def _profiles(settings: Settings) -> Profiles:

@@ -24,6 +24,7 @@ from monitor.domain.errors import RefusedError, UnavailableError
 from monitor.messages.decode import Inbound
 from monitor.services.ingest_ports import D, Pace, Source, Store, Tally
 from monitor.services.judging import Judging, Plan, Turn, restore
+from monitor.services.witness import Witness
 
 #: Messages of one batch that may make us fail; more are a defect of ours.
 POISON_LIMIT = 50
@@ -61,17 +62,20 @@ class Ingest(Generic[D]):
         plan: Plan,
         clock: Callable[[], int],
         pace: Pace | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._source = source
         self._store = store
         self._plan = plan
         self._clock = clock
         self._pace = pace or Pace()
+        self._witness = witness
         self._judging: Judging | None = None
         self._away_since_ms: int | None = None
         self._committing: asyncio.Task[None] | None = None
         self._committed: tuple[Turn, D | None] | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._saved: float | None = None
         self._looking: asyncio.Task[_Found] | None = None
         self._stopping = False
         self._returned = False
@@ -87,7 +91,10 @@ class Ingest(Generic[D]):
         """Load and judge again what the last checkpoint does not hold. Raises RefusedError."""
         restored = await self._retried(lambda: self._store.load(self._clock()))
         began = time.monotonic()
-        self._judging = await restore(restored, self._plan)
+        witness = self._witness
+        if witness is not None:
+            witness.learned(restored.equipment)
+        self._judging = await restore(restored, self._plan, None if witness is None else witness.remembered)
         self.last_alive_ms = restored.last_alive_ms
         _log.info(
             "state restored",
@@ -117,6 +124,11 @@ class Ingest(Generic[D]):
     def stop(self) -> None:
         """End after the turn at hand, with a checkpoint."""
         self._stopping = True
+
+    @property
+    def checkpoint_age_s(self) -> float | None:
+        """Since this monitor stored a checkpoint; None before the first."""
+        return None if self._saved is None else time.monotonic() - self._saved
 
     @property
     def _state(self) -> Judging:
@@ -227,7 +239,10 @@ class Ingest(Generic[D]):
         finally:
             leaving.cancel()
             self._source.resume()
-        self.tally.add(turn, time.monotonic() - began, self._clock())
+        took_s, now_ms = time.monotonic() - began, self._clock()
+        self.tally.add(turn, took_s, now_ms)
+        if self._witness is not None:
+            self._witness.committed(turn, took_s, now_ms)
 
     def _leave(self) -> None:
         _log.error("the database does not take a batch: leaving the broker, which keeps everything until we are back")
@@ -242,6 +257,8 @@ class Ingest(Generic[D]):
             except UnavailableError as error:
                 tries += 1
                 self.tally.retries += 1
+                if self._witness is not None:
+                    self._witness.retried()
                 pause_s = min(self._pace.back_off_s, 0.05 * 2 ** min(tries, 12)) * random.uniform(0.5, 1.0)  # noqa: S311
                 _log.warning("database not reached", why=str(error), again_s=round(pause_s, 2))
                 await asyncio.sleep(pause_s)
@@ -295,6 +312,8 @@ class Ingest(Generic[D]):
 
     async def _take_in(self, found: _Found) -> None:
         changed = self._state.change_registry(found.equipment)
+        if self._witness is not None:
+            self._witness.learned(found.equipment)
         if changed:
             _log.info("the registry changed", equipment=changed)
             self._due.checkpoint = 0.0
@@ -324,7 +343,8 @@ class Ingest(Generic[D]):
         except (UnavailableError, RefusedError) as error:
             _log.warning("no checkpoint", position=checkpoint.position, why=str(error))
         else:
-            took_s = round(time.monotonic() - began, 3)
+            self._saved = time.monotonic()
+            took_s = round(self._saved - began, 3)
             size = sum(map(len, checkpoint.chunks))
             _log.debug("checkpoint", position=checkpoint.position, bytes=size, seconds=took_s)
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from monitor.detectors.engine import Outcome
-from monitor.domain.commit import Checkpoint, Commit, Quarantined, Restored
+from monitor.domain.commit import Checkpoint, Commit, Quarantined, Restored, no_readings
 from monitor.domain.equipment import Equipment
 from monitor.domain.register import Register
 from monitor.messages.decode import Decoded, Decoder, Inbound
@@ -186,20 +188,25 @@ class Judging:
         self._engine.register(changed)
         return len(changed)
 
-    def repeat(self, position: int, entry: bytes) -> None:
-        """Judge a journal entry again; what follows from it was committed with it. Raises whatever judging raises."""
+    def repeat(self, position: int, entry: bytes) -> NDArray[np.void]:
+        """Judge a journal entry again; returns its readings, which were committed with it.
+
+        Raises whatever judging raises.
+        """
+        readings = no_readings()
         if entry[:1] == VOID:
             self.position = position
-            return
+            return readings
         if entry[:1] == _RETURN:
             (now_ms,) = _INSTANT.unpack(entry[1:])
             self._engine.resume(now_ms)
         else:
             decoded, now_ms = unpack(entry[1:])
             self._engine.register(decoded.new_equipment)
-            self._engine.process(decoded, now_ms)
+            readings = self._engine.process(decoded, now_ms).readings
         self._later(now_ms)
         self.position = position
+        return readings
 
     def _later(self, now_ms: int) -> int:
         """Our time never goes back, whatever the wall clock does."""
@@ -207,8 +214,10 @@ class Judging:
         return self._now_ms
 
 
-async def restore(restored: Restored, plan: Plan) -> Judging:
-    """The state after the last committed batch.
+async def restore(
+    restored: Restored, plan: Plan, remembered: Callable[[NDArray[np.void]], None] | None = None
+) -> Judging:
+    """The state after the last committed batch. `remembered` is given the readings of the journal, in order.
 
     A journal entry that cannot be judged again (after an upgrade, or a defect that struck since) is left out, said
     loudly: what it held is stored, only what the detectors remember of it is lost.
@@ -222,7 +231,9 @@ async def restore(restored: Restored, plan: Plan) -> Judging:
                 if position in left_out:
                     judging.position = position
                     continue
-                judging.repeat(position, entry)
+                readings = judging.repeat(position, entry)
+                if remembered is not None:
+                    remembered(readings)
                 await asyncio.sleep(0)
         except Exception:  # noqa: BLE001 - a centre that does not come up again is worse than one that forgot a batch
             _log.exception("a journal entry cannot be judged again and is left out", position=failing)

@@ -19,6 +19,7 @@ from monitor.messages.decode import Inbound
 from monitor.services.ingest import Ingest
 from monitor.services.ingest_ports import Pace
 from monitor.services.judging import Plan
+from monitor.services.witness import Witness
 from tests.waiting import eventually, eventually_told
 
 #: 2026-01-01 08:00 UTC.
@@ -168,11 +169,13 @@ async def line(
     pace: Pace = QUICK,
     new_engine: Callable[[], Engine] = Engine,
     kill: bool = False,
+    witness: Witness | None = None,
 ) -> AsyncIterator[Line]:
     """A line at work; at the end it is stopped in good order, or with `kill` cut off where it stands."""
     clock, source, store = clock or Clock(), source or TapeSource(), Store(database)
     await store.acquire()
-    ingest = Ingest(source=source, store=store, plan=Plan(new_engine=new_engine), clock=clock, pace=pace)
+    plan = Plan(new_engine=new_engine)
+    ingest = Ingest(source=source, store=store, plan=plan, clock=clock, pace=pace, witness=witness)
     await ingest.recover()
     made = Line(database=database, clock=clock, source=source, store=store, ingest=ingest)
     made.task = asyncio.create_task(ingest.run())
