@@ -8,13 +8,13 @@ import json
 import os
 import platform
 import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from monitor.commands._table import table
 from monitor.detectors.engine import Engine
 from monitor.detectors.fleet import BYTES_PER_ROW
 from monitor.domain.equipment import Equipment, EquipmentKind
@@ -39,28 +39,26 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"machine": machine(), "results": results}))
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*_COLUMNS, title=f"batch {args.batch}, medians")
-    for one in results:
-        table.add_row(*(f"{one[k]:,.2f}" if isinstance(one[k], float) else f"{one[k]:,}" for k in _COLUMNS))
-    console = Console(file=sys.stdout)
-    console.print(table)
-    console.print(json.dumps({"machine": machine(), "results": results}), soft_wrap=True, highlight=False)
+    rows = [
+        [f"{one[key]:,.2f}" if isinstance(one[key], float) else f"{one[key]:,}" for key in _COLUMNS] for one in results
+    ]
+    print(
+        table(f"Batches of {args.batch}: us a sample, medians; ms a tick; bytes a lift", list(_COLUMNS.values()), rows)
+    )
+    print(json.dumps({"machine": machine(), "results": results}))
     return 0
 
 
-_COLUMNS = (
-    "lifts",
-    "decode_us",
-    "rules_us",
-    "both_us",
-    "both_p95_us",
-    "tick_ms",
-    "state_bytes_a_lift",
-    "all_bytes_a_lift",
-)
+_COLUMNS = {
+    "lifts": "lifts",
+    "decode_us": "decode",
+    "rules_us": "rules",
+    "both_us": "both",
+    "both_p95_us": "p95",
+    "tick_ms": "tick",
+    "state_bytes_a_lift": "state",
+    "all_bytes_a_lift": "all",
+}
 
 
 def machine() -> dict[str, Any]:

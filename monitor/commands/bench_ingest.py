@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from monitor.commands._load import DIVISION, FIRST_LIFT, FIRST_SEQ, Plan
+from monitor.commands._table import table
 from monitor.commands.bench_engine import machine
 
 DEVICE_PASSWORD = "bench-only-no-secret"  # noqa: S105 a broker on loopback, of a temporary folder
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     results = asyncio.run(_measure_all(args))
     figures = {"machine": machine(), "lifts": args.lifts, "results": [asdict(one) for one in results]}
     if not args.json:
-        _print_table(results)
+        print(_as_table(results))
     print(json.dumps(figures))
     return 0 if all(one.rows_right for one in results) else 1
 
@@ -104,11 +105,11 @@ async def _measure_all(args: argparse.Namespace) -> list[Result]:
             bench = _Bench(parts, args)
             await bench.warm_up()
             if not args.no_most:
-                await bench.measure("single messages, as many as it takes", rate=0.0, expected=30_000.0)
+                await bench.measure("single, most", rate=0.0, expected=30_000.0)
             for rate in args.rates:
-                await bench.measure(f"single messages, {rate:,.0f}/s", rate=rate, expected=rate)
+                await bench.measure(f"single, {rate:,.0f}/s", rate=rate, expected=rate)
             if args.gateway:
-                name = f"gateways, {args.gateway} samples a message"
+                name = f"gateways of {args.gateway}"
                 await bench.measure(name, rate=0.0, expected=120_000.0, per_message=args.gateway)
             return bench.results
 
@@ -354,17 +355,12 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _print_table(results: Sequence[Result]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="from MQTT (QoS 1) to committed rows; CPU in us a sample")
-    table.add_column("what")
-    for column in ("messages/s", "samples/s", "load", "broker", "centre", "database", "p50", "p95", "p99 ms", "rows"):
-        table.add_column(column, justify="right")
+def _as_table(results: Sequence[Result]) -> str:
+    heads = ("what", "msg/s", "samples/s", "p50", "p95", "p99", "load", "broker", "centre", "db", "rows")
+    rows = []
     for one in results:
         late = [f"{value:,.0f}" if value is not None else "" for value in (one.p50_ms, one.p95_ms, one.p99_ms)]
         cpu = [f"{value:.1f}" for value in (one.load_us, one.broker_us, one.centre_us, one.database_us)]
-        rows = "all, once" if one.rows_right else "WRONG"
-        table.add_row(one.name, f"{one.messages_per_s:,}", f"{one.samples_per_s:,}", *cpu, *late, rows)
-    Console().print(table)
+        right = "right" if one.rows_right else "WRONG"
+        rows.append((one.name, f"{one.messages_per_s:,}", f"{one.samples_per_s:,}", *late, *cpu, right))
+    return table("From MQTT (QoS 1) to committed rows; ms from due to commit; CPU in us a sample", heads, rows)
