@@ -7,13 +7,13 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from monitor.adapters.pgtext import instant, json_text, milliseconds
+from monitor.adapters.pgtext import instant, json_text, milliseconds, utc_text
 from monitor.adapters.pool import Database, Session, database_errors
 from monitor.domain.errors import UnavailableError
 from monitor.domain.fault import MOMENTARY, FaultChange, FaultState
@@ -47,6 +47,13 @@ _LIST = """
 SELECT f.*, e.equipment_id, e.division FROM tiwei.fault f JOIN tiwei.equipment e USING (number)
 WHERE (NOT $2 OR f.cleared_at IS NULL) AND ($3::text IS NULL OR e.division = $3)
 ORDER BY f.raised_at DESC, f.fault_id LIMIT $1
+"""
+
+# What the batch at that position did; the change feed shows it and triage knows whose it is.
+_STORED = """
+SELECT f.*, e.equipment_id, e.division, e.firm_id, e.rescue_code, e.place ->> 'address' AS address
+FROM tiwei.fault f JOIN tiwei.equipment e USING (number)
+WHERE f.fault_id = ANY ($1::uuid[]) AND (f.raised_in = $2 OR f.cleared_in = $2)
 """
 
 # Positions of commits become visible in their order, so that nothing is ever passed over.
@@ -164,7 +171,8 @@ class FeedLine:
         return cleared if self.state is FaultState.CLEARED and cleared is not None else self.fault.raised_ms
 
 
-def _line(row: asyncpg.Record) -> FaultLine:
+def fault_line(row: asyncpg.Record) -> FaultLine:
+    """A row of tiwei.fault with the `equipment_id` and `division` of its equipment."""
     return FaultLine(
         fault_id=uuid.UUID(int=row["fault_id"].int),
         equipment_id=row["equipment_id"],
@@ -179,10 +187,61 @@ def _line(row: asyncpg.Record) -> FaultLine:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A fault that a batch raised or cleared (or both), and what the register says of its equipment."""
+
+    line: FaultLine
+    raised_in: int
+    cleared_in: int | None
+    firm_id: str | None
+    rescue_code: str | None
+    address: str | None
+
+    def line_at(self, state: FaultState) -> FaultLine:
+        """The fault as it was after that change. A button is over when it is pressed."""
+        if state is FaultState.CLEARED or self.line.kind in MOMENTARY:
+            return self.line
+        return replace(self.line, cleared_ms=None, clear_evidence=None)
+
+
+async def stored_in(session: Session, position: int, changes: Sequence[FaultChange]) -> dict[uuid.UUID, Stored]:
+    """What the batch at `position` stored of `changes`; faults that it left as they were are not in it."""
+    rows = await session.fetch(_STORED, list({one.fault_id for one in changes}), position)
+    found = [
+        Stored(
+            line=fault_line(row),
+            raised_in=row["raised_in"],
+            cleared_in=row["cleared_in"],
+            firm_id=row["firm_id"],
+            rescue_code=row["rescue_code"],
+            address=row["address"],
+        )
+        for row in rows
+    ]
+    return {one.line.fault_id: one for one in found}
+
+
+def fault_json(line: FaultLine) -> dict[str, Any]:
+    """A fault as everybody gets it (HTTP, WebSocket, feed)."""
+    return {
+        "fault_id": str(line.fault_id),
+        "equipment_id": line.equipment_id,
+        "division": line.division,
+        "kind": line.kind,
+        "since_at": utc_text(line.since_ms),
+        "raised_at": utc_text(line.raised_ms),
+        "cleared_at": None if line.cleared_ms is None else utc_text(line.cleared_ms),
+        "repeated": line.repeated,
+        "evidence": line.evidence,
+        "clear_evidence": line.clear_evidence,
+    }
+
+
 def _feed_lines(rows: Sequence[asyncpg.Record], after: int) -> list[FeedLine]:
     lines = []
     for row in rows:
-        fault = _line(row)
+        fault = fault_line(row)
         if row["raised_in"] > after:
             lines.append(FeedLine(position=row["raised_in"], state=FaultState.RAISED, fault=fault))
         # A button is over when it is pressed: nothing tells of its end.
@@ -202,7 +261,7 @@ class Faults:
     async def newest(self, limit: int, *, open_only: bool = False, division: str | None = None) -> list[FaultLine]:
         """What was raised last, newest first."""
         async with self._database.session() as session:
-            return [_line(row) for row in await session.fetch(_LIST, limit, open_only, division)]
+            return [fault_line(row) for row in await session.fetch(_LIST, limit, open_only, division)]
 
     async def position(self) -> int:
         """The position of the last commit, for `changes_after`; -1 before the first."""

@@ -29,6 +29,11 @@ def milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+def utc_text(ms: int) -> str:
+    """Ms since 1970 as RFC 3339 in UTC with ms: `2026-11-23T08:00:00.123Z`."""
+    return instant(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def bigint(value: int) -> int:
     """`value`, cut off at what a bigint holds."""
     return min(max(value, -_BIGINT), _BIGINT - 1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.adapters import clockspan, faults, history, marks, quarantine, registry
+from monitor.adapters import clockspan, faults, history, incidents, marks, quarantine, registry
 from monitor.adapters.clockspan import ClockSpans
+from monitor.adapters.feed import Line, publish
 from monitor.adapters.partitions import DAY_MS, HISTORY, LOCKS, HistoryTable, Partitions
 from monitor.adapters.pgtext import instant, milliseconds
 from monitor.adapters.pool import Database, database_errors
@@ -29,6 +31,9 @@ LOCK_POLL_S = 1.0
 #: How many numbers a monitor may give to equipment that no register knows, at once.
 NUMBERS_AHEAD = 20_000
 
+#: Whose days incidents are numbered by, where nobody says.
+ZONE = ZoneInfo("Asia/Shanghai")
+
 _READING, _MEASUREMENT, _EVENT, _RIDE = HISTORY[:4]
 
 _ADVANCE = """
@@ -42,11 +47,12 @@ class PostgresStore:
 
     One monitor at a time: `acquire`, then `load`, then `commit` one batch after the other. Every method raises
     UnavailableError where the database cannot be reached now (try again, the same call) and RefusedError where trying
-    again does not help.
+    again does not help. `zone`: the centre's; incidents are numbered by its days.
     """
 
-    def __init__(self, database: Database, *, bounds: QuarantineBounds | None = None) -> None:
+    def __init__(self, database: Database, *, bounds: QuarantineBounds | None = None, zone: ZoneInfo = ZONE) -> None:
         self._database = database
+        self._zone = zone
         self._bounds = bounds or QuarantineBounds()
         self._writer: asyncpg.Connection[asyncpg.Record] | None = None
         self._epoch: int | None = None
@@ -130,15 +136,18 @@ class PostgresStore:
                         await clockspan.store_spans(writer, widened)
                     await self._store_history(writer, commit, staged=staged)
                     await self._store_present(writer, commit)
+                    await publish(writer, await self._told(writer, commit))
                 break
-            except asyncpg.UniqueViolationError:
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name == incidents.ONE_OPEN:
+                    continue  # opened by somebody else meanwhile: joined the next time
                 if staged:
                     raise
                 staged = True  # some rows are there already: the way that leaves them out
             except asyncpg.CheckViolationError:
                 await self._known_partitions().learn(writer)  # a partition was dropped meanwhile
         else:
-            raise UnavailableError("partitions of the history come and go; try again")
+            raise UnavailableError("partitions of the history, or incidents, come and go; try again")
         if widened is not None:
             self._spans.take_over(widened)
 
@@ -194,6 +203,15 @@ class PostgresStore:
             await faults.store_changes(writer, commit.position, commit.faults)
         if commit.quarantined:
             await self._store_quarantined(writer, commit)
+
+    async def _told(self, writer: asyncpg.Connection[asyncpg.Record], commit: Commit) -> list[Line]:
+        """Decide what the faults do to incidents; the feed's lines of the batch."""
+        lines = []
+        if commit.new_equipment:
+            lines.append(registry.changed_line([one.equipment_id for one in commit.new_equipment]))
+        if commit.faults:
+            lines += await incidents.on_faults(writer, commit.position, commit.faults, self._zone)
+        return lines
 
     async def _store_quarantined(self, writer: asyncpg.Connection[asyncpg.Record], commit: Commit) -> None:
         await quarantine.store_quarantined(writer, commit.quarantined)
