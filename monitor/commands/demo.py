@@ -1,4 +1,4 @@
-"""`tiwei demo`: a whole centre with a simulated town, and its faults in the terminal as they come."""
+"""`tiwei demo`: a whole centre with a simulated town; address and sign-in of its console, faults in the terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from urllib.parse import unquote, urlsplit
 from rich.console import Console
 from rich.text import Text
 
+from monitor.adapters.access import Access
+from monitor.adapters.access_audit import Deed
+from monitor.adapters.access_secrets import new_password
 from monitor.adapters.accounts import EVERYBODY
 from monitor.adapters.faults import Faults, FeedLine
 from monitor.adapters.pool import Database
@@ -26,6 +30,7 @@ from monitor.adapters.registry import Registry
 from monitor.adapters.supervisor_child import Child, command
 from monitor.commands._words import CHINESE
 from monitor.commands.up import Centre, supervise
+from monitor.domain.access import Role, Scope
 from monitor.domain.equipment import Equipment
 from monitor.domain.errors import SettingsError
 from monitor.domain.fault import FaultKind, FaultState
@@ -36,6 +41,8 @@ from simulators.fleet import make_town
 from simulators.scenario import Scenario, ScenarioError, load
 
 _PASSWORD = "DEMO_BROKER_PASSWORD"  # noqa: S105 the variable's name
+#: Who signs in to the demo's console, with a password made at every start.
+_VISITOR = "demo"
 _URGENT = frozenset({FaultKind.ENTRAPMENT, FaultKind.LOST_CONTACT_OCCUPIED, FaultKind.CAR_ALARM_BUTTON})
 
 
@@ -93,6 +100,7 @@ class Demo(Centre):
         self._scenario = _scenario(scenario)
         self._console = Console(stderr=True, highlight=False)
         self._equipment: dict[str, Equipment] = {}
+        self._visitor_password = new_password()
 
     async def prepare(self) -> None:
         """The town's register is the centre's before its first message comes."""
@@ -107,14 +115,24 @@ class Demo(Centre):
         database = Database(self.supervisor.urls["database"], application="tiwei demo", connections=1)
         try:
             await Registry(database).import_equipment(equipment)
+            await self._make_visitor(Access(database))
         finally:
             await database.close()
         self.supervisor.keep(
             Child("town", self._town_command, env=self._town_environment, after=self.hearing, on_ready=self._welcome)
         )
 
+    async def _make_visitor(self, access: Access) -> None:
+        """An operator's account; in a folder that is kept, the one of last time gets today's password."""
+        known = {one.name for one in await access.listed()}
+        deed = Deed(at_ms=time.time_ns() // 1_000_000, origin="tiwei demo", action="account", subject=_VISITOR)
+        if _VISITOR in known:
+            await access.set_password(_VISITOR, self._visitor_password, deed)
+        else:
+            await access.add(_VISITOR, Role.OPERATOR, Scope(), self._visitor_password, deed)
+
     def environment(self) -> dict[str, str]:
-        """As for every centre; the monitor is as quiet as we are."""
+        """As for every centre; its processes are as quiet as we are."""
         return super().environment() | {"TIWEI_LOG_LEVEL": self.settings.log_level}
 
     async def show(self) -> None:
@@ -151,6 +169,14 @@ class Demo(Centre):
 
     def _town_environment(self) -> Mapping[str, str]:
         return {**os.environ, _PASSWORD: self._town_login()[1]}
+
+    def _on_console(self, said: Mapping[str, Any]) -> None:
+        first = "http" not in self.supervisor.urls
+        super()._on_console(said)
+        if first:
+            text = Text("控制台 console  ", style="bold")
+            text.append(f"{said['url']}  用户 user {_VISITOR}  密码 password {self._visitor_password}")
+            self._console.print(text, soft_wrap=True)
 
     def _welcome(self, said: Mapping[str, Any]) -> None:
         text = Text("梯卫 Tiwei  ", style="bold")

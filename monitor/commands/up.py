@@ -1,4 +1,4 @@
-"""`tiwei up`: database, broker and centre on this machine, in one go.
+"""`tiwei up`: database, broker, centre and console on this machine, in one go.
 
 Standard output has one line of JSON for each part that is ready, standard error the logs. The broker is called ready
 when the centre has subscribed to it: what is published from then on is heard.
@@ -14,6 +14,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -26,14 +27,14 @@ from monitor.adapters.supervisor import Supervisor, reason
 from monitor.adapters.supervisor_child import Child, command
 from monitor.commands._systemd import notify
 from monitor.log import start_logging
-from monitor.settings import Settings, read_settings, refuse_insecure, unknown_names
+from monitor.settings import Settings, read_settings, refuse_insecure, refuse_open_console, unknown_names
 
 _log = structlog.get_logger(__name__)
 
 
 def add(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("up", help="database, broker and centre on this machine, in one go")
+    parser = subparsers.add_parser("up", help="database, broker, centre and console on this machine, in one go")
     parser.set_defaults(run=run)
 
 
@@ -42,6 +43,7 @@ def run(_args: argparse.Namespace) -> int:
     settings = read_settings()
     start_logging(settings.log_level, process="up")
     refuse_insecure(settings)
+    refuse_open_console(settings)
     for name in unknown_names():
         _log.warning("no such setting", name=name)
     asyncio.run(supervise(Centre(settings)))
@@ -72,6 +74,7 @@ class Centre:
             Child("monitor", lambda: command("monitor"), env=self.environment, on_ready=self._on_ready)
         )
         await self.prepare()
+        self.supervisor.keep(Child("api", lambda: command("api"), env=self.environment, on_ready=self._on_console))
         await self.supervisor.watch(lambda: notify("WATCHDOG=1"))
 
     async def prepare(self) -> None:
@@ -92,6 +95,8 @@ class Centre:
             "TIWEI_MQTT_URL": urls["mqtt"],
             "TIWEI_MQTT_CLIENT_ID": client_id(self.settings, self._folder),
         }
+        if "http" in urls:  # started again, it is found where it was
+            ours["TIWEI_HTTP_PORT"] = str(urlsplit(urls["http"]).port)
         if self.settings.mqtt_dsn() is None and self.settings.mqtt_tls_cert_file is not None:
             ours["TIWEI_MQTT_PINNED_CERT_FILE"] = str(self.settings.mqtt_tls_cert_file.absolute())
         return {**os.environ, **ours}
@@ -111,6 +116,11 @@ class Centre:
         self.tell("mqtt")
         self.hearing.set()
         notify("READY=1")
+
+    def _on_console(self, said: Mapping[str, Any]) -> None:
+        """The console answers."""
+        self.supervisor.urls["http"] = str(said["url"])
+        self.tell("http")
 
     def tell(self, part: str) -> None:
         """One line on standard output, once a part."""

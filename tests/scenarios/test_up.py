@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Up:
         return self._err.read_text()
 
     def wait_ready(self) -> Up:
-        until(lambda: "mqtt" in self.ready or self.process.poll() is not None, 30)
+        until(lambda: {"mqtt", "http"} <= set(self.ready) or self.process.poll() is not None, 30)
         assert self.process.poll() is None, self.log
         return self
 
@@ -71,8 +72,8 @@ class Up:
         found = {}
         for pid in children(self.process.pid):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            name = "monitor" if "monitor" in words[-2:] else Path(words[0]).name
-            found[name] = pid
+            ours = {"monitor", "api"} & set(words[-2:])
+            found[ours.pop() if ours else Path(words[0]).name] = pid
         return found
 
     @property
@@ -155,19 +156,31 @@ def stored(url: str) -> list[int]:
     return asyncio.run(run())
 
 
+def answers(one: Up) -> bool:
+    """Whether the console's process is alive by its own word."""
+    try:
+        with urllib.request.urlopen(f"{one.ready['http']}/api/v1/health/live", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def test_from_nothing_to_a_stored_sample_and_back_again(up: Callable[..., Up]) -> None:
     first = up().wait_ready()
-    assert list(first.ready) == ["database", "mqtt"]
+    assert set(first.ready) == {"database", "mqtt", "http"}
+    assert answers(first)
     assert ":" not in urlsplit(first.ready["database"]).netloc.rpartition("@")[0]
     publish(first.mqtt_port, *(sample(seq) for seq in range(20)))
     until(lambda: stored(first.database_url) == list(range(20)))
     pids = first.processes.values()
-    assert len(pids) == 3
+    assert len(pids) == 4
     assert first.end() < END_S
     assert first.process.returncode == 0
     assert not any(works(pid) for pid in pids)
     again = up().wait_ready()
-    assert again.ready == first.ready
+    assert {part: again.ready[part] for part in ("database", "mqtt")} == {
+        part: first.ready[part] for part in ("database", "mqtt")
+    }
     publish(again.mqtt_port, sample(20))
     until(lambda: stored(again.database_url) == list(range(21)))
     assert again.end() < END_S
@@ -201,7 +214,7 @@ def test_nothing_outlives_a_killed_supervisor(up: Callable[..., Up]) -> None:
     until(lambda: stored(again.database_url) == [1])
 
 
-@pytest.mark.parametrize("name", ["monitor", "postgres", "nats-server"])
+@pytest.mark.parametrize("name", ["monitor", "postgres", "nats-server", "api"])
 def test_what_dies_is_started_again_and_nothing_is_lost(up: Callable[..., Up], name: str) -> None:
     one = up().wait_ready()
     publish(one.mqtt_port, sample(0))
@@ -211,6 +224,7 @@ def test_what_dies_is_started_again_and_nothing_is_lost(up: Callable[..., Up], n
     until(lambda: one.processes.get(name, before[name]) != before[name], 30)
     until(lambda: _published(one, sample(1)), 30)
     until(lambda: 1 in _stored_or_nothing(one), 30)
+    until(lambda: answers(one), 30)  # at the address that was told
     assert one.end() < END_S
 
 
@@ -229,7 +243,7 @@ def _stored_or_nothing(one: Up) -> list[int]:
         return []
 
 
-@pytest.mark.parametrize("name", ["monitor", "nats-server", "postgres"])
+@pytest.mark.parametrize("name", ["monitor", "nats-server", "postgres", "api"])
 def test_it_ends_in_time_when_a_process_hangs(up: Callable[..., Up], name: str) -> None:
     one = up().wait_ready()
     pids = one.processes
@@ -303,7 +317,7 @@ def test_external_database_and_broker_by_url(
 ) -> None:
     url = new_database(postgres_server)
     one = up(TIWEI_DATABASE_URL=url, TIWEI_MQTT_URL=own_broker.url).wait_ready()
-    assert list(one.processes) == ["monitor"]
+    assert set(one.processes) == {"monitor", "api"}
     assert str(urlsplit(url).password) not in json.dumps(one.ready)
     publish(urlsplit(own_broker.url).port or 0, sample(3))
     until(lambda: stored(url) == [3])
