@@ -14,10 +14,20 @@ from api.headers import SecurityHeaders
 from api.parts import Parts
 from api.problems import add_handlers
 from api.roles import TABLE
-from api.routes import health, pages, session
+from api.routes import audit, equipment, faults, health, incidents, pages, registry, reports, session
 from monitor import __version__
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, session.router, pages.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    session.router,
+    equipment.router,
+    faults.router,
+    incidents.router,
+    reports.router,
+    registry.router,
+    audit.router,
+    pages.router,
+)
 
 
 NOT_YET = False
@@ -70,3 +80,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await parts.database.close()
+        await parts.slow_database.close()

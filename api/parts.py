@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from monitor.settings import Settings
 CONSOLE = Path(__file__).parent / "console"
 #: A request waits for the database no longer than this, s.
 STATEMENT_TIMEOUT_S = 20.0
+REPORT_TIMEOUT_S = 120.0
+REPORTS_AT_ONCE = 2
 
 
 def wall_clock() -> int:
@@ -40,6 +43,9 @@ class Parts:
     tokens: Tokens
     audit: Audit
     clock: Callable[[], int]
+    #: For reports, which take their time: neither do others wait for them nor they for more than REPORTS_AT_ONCE.
+    slow_database: Database
+    reporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
     console: Path = CONSOLE
@@ -68,6 +74,9 @@ def make_parts(settings: Settings, url: str, clock: Callable[[], int] = wall_clo
         tokens=Tokens(database),
         audit=Audit(database),
         clock=clock,
+        slow_database=Database(
+            url, application="tiwei api reports", connections=REPORTS_AT_ONCE, statement_timeout_s=REPORT_TIMEOUT_S
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -118,14 +118,19 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def import_equipment(self, equipment: Iterable[Equipment]) -> int:
+    async def import_equipment(
+        self, equipment: Iterable[Equipment], *, beside: Callable[[Session], Awaitable[None]] | None = None
+    ) -> int:
         """Take in or replace equipment by its identifier, all or none; numbers are the database's, kept for ever.
 
-        Returns how many were given. `number` and `registered` of the given values do not count.
+        Returns how many were given. `number` and `registered` of the given values do not count. `beside` is part of
+        the transaction, under the registry's lock and before anything is changed.
         """
         rows = [_row(one) for one in equipment]
         async with self._database.session() as session, session.transaction():
             await session.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCKS, REGISTRY_LOCK)
+            if beside is not None:
+                await beside(session)
             await session.executemany(_UPSERT, rows)
             await session.execute("SELECT pg_notify('tiwei_registry', '')")
             if rows:

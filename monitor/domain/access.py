@@ -35,9 +35,30 @@ class Scope:
         """What the division codes in sight begin with; None: any."""
         return None if self.division is None else division_prefix(self.division)
 
+    def narrowed(self, division: str | None, firm_id: str | None = None) -> Narrowed | None:
+        """What of the scope lies within that division and firm as well (None: any); None where nothing can."""
+        asked = None if division is None else division_prefix(division)
+        own = self.prefix
+        if self.firm_id is not None and firm_id is not None and self.firm_id != firm_id:
+            return None
+        firm = self.firm_id or firm_id
+        if asked is None or own is None:
+            return Narrowed(prefix=own if asked is None else asked, firm_id=firm)
+        if asked.startswith(own) or own.startswith(asked):
+            return Narrowed(prefix=max(asked, own, key=len), firm_id=firm)
+        return None
+
     def covers(self, division: str | None, firm_id: str | None) -> bool:
         """Whether what belongs to that division and firm is in sight; what belongs to nobody only to who sees all."""
         return lies_within(division, self.prefix) and (self.firm_id is None or self.firm_id == firm_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed:
+    """What the codes of divisions begin with, and the firm; None: any."""
+
+    prefix: str | None
+    firm_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
