@@ -9,7 +9,9 @@ from typing import Any
 
 from monitor.adapters.cases import Case, entry_json, entry_of, incident_json, with_faults
 from monitor.adapters.pgtext import clean_or_none, instant
-from monitor.adapters.pool import Database
+from monitor.adapters.pool import Database, Session
+from monitor.domain.access import Scope
+from monitor.domain.division import division_prefix
 from monitor.domain.incident import Entry, Status
 
 #: Open incidents told at once at most; a county has a few dozen.
@@ -19,12 +21,13 @@ OPEN_AT_MOST = 10_000
 _PAGE = """
 SELECT i.*, e.equipment_id, e.rescue_code, e.place ->> 'address' AS address
 FROM tiwei.incident i JOIN tiwei.equipment e USING (number)
-WHERE (NOT $1 OR i.closed_at IS NULL) AND ($2::text[] IS NULL OR i.status = ANY ($2))
-  AND ($3::text IS NULL OR starts_with(i.division, $3)) AND ($4::text IS NULL OR i.firm_id = $4)
-  AND ($5::text IS NULL OR i.number = (SELECT number FROM tiwei.equipment WHERE equipment_id = $5))
-  AND ($6::timestamptz IS NULL OR i.opened_at >= $6) AND ($7::timestamptz IS NULL OR i.opened_at < $7)
-  AND ($8::timestamptz IS NULL OR (i.opened_at, i.incident_id) < ($8, $9::uuid))
-ORDER BY i.opened_at DESC, i.incident_id DESC LIMIT $10
+WHERE ($1::text IS NULL OR starts_with(i.division, $1)) AND ($2::text IS NULL OR i.firm_id = $2)
+  AND (NOT $3 OR i.closed_at IS NULL) AND ($4::text[] IS NULL OR i.status = ANY ($4))
+  AND ($5::text IS NULL OR starts_with(i.division, $5)) AND ($6::text IS NULL OR i.firm_id = $6)
+  AND ($7::text IS NULL OR i.number = (SELECT number FROM tiwei.equipment WHERE equipment_id = $7))
+  AND ($8::timestamptz IS NULL OR i.opened_at >= $8) AND ($9::timestamptz IS NULL OR i.opened_at < $9)
+  AND ($10::timestamptz IS NULL OR (i.opened_at, i.incident_id) < ($10, $11::uuid))
+ORDER BY i.opened_at DESC, i.incident_id DESC LIMIT $12
 """
 
 _ONE = """
@@ -38,8 +41,8 @@ _OPEN_OF = "SELECT number, incident_id FROM tiwei.incident WHERE closed_at IS NU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """Which incidents: None asks for all. `division`: a prefix of division codes; [from_ms, to_ms) is the opening."""
+class IncidentsAsked:
+    """What of the incidents is asked for; None: any. Opened in [from_ms, to_ms); division and firm of the opening."""
 
     open_only: bool = False
     statuses: Collection[Status] | None = None
@@ -70,30 +73,19 @@ class Incidents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def page(self, asked: Asked, limit: int, after: tuple[int, uuid.UUID] | None = None) -> list[Case]:
-        """The first `limit`, newest opening first; `after`: (opened_at_ms, incident_id) of the last one known."""
+    async def page(
+        self, scope: Scope, asked: IncidentsAsked, limit: int, *, before: tuple[int, uuid.UUID] | None = None
+    ) -> list[Case]:
+        """The newest `limit` behind the place `before` (opened, ms; incident_id)."""
         async with (
             self._database.session() as session,
             session.transaction(isolation="repeatable_read", readonly=True),
         ):
-            rows = await session.fetch(
-                _PAGE,
-                asked.open_only,
-                None if asked.statuses is None else [status.value for status in asked.statuses],
-                clean_or_none(asked.division),
-                clean_or_none(asked.firm_id),
-                clean_or_none(asked.equipment_id),
-                None if asked.from_ms is None else instant(asked.from_ms),
-                None if asked.to_ms is None else instant(asked.to_ms),
-                None if after is None else instant(after[0]),
-                None if after is None else after[1],
-                limit,
-            )
-            return await with_faults(session, rows)
+            return await incidents_before(session, scope, asked, limit, before)
 
-    async def open_now(self, division: str | None = None, firm_id: str | None = None) -> list[Case]:
-        """Every open incident of a prefix of division codes and a firm (None: all), newest first."""
-        return await self.page(Asked(open_only=True, division=division, firm_id=firm_id), OPEN_AT_MOST)
+    async def open_now(self, scope: Scope) -> list[Case]:
+        """Every open incident in sight, newest first."""
+        return await self.page(scope, IncidentsAsked(open_only=True), OPEN_AT_MOST)
 
     async def one(self, incident_id: uuid.UUID) -> Timeline | None:
         """One with its whole timeline; None where there is none."""
@@ -113,3 +105,29 @@ class Incidents:
         async with self._database.session() as session:
             rows = await session.fetch(_OPEN_OF, list(numbers))
         return {row["number"]: uuid.UUID(int=row["incident_id"].int) for row in rows}
+
+
+async def incidents_before(
+    session: Session,
+    scope: Scope,
+    asked: IncidentsAsked,
+    limit: int = OPEN_AT_MOST,
+    before: tuple[int, uuid.UUID] | None = None,
+) -> list[Case]:
+    """As `Incidents.page`, in a transaction of the caller's, of one moment (repeatable read)."""
+    rows = await session.fetch(
+        _PAGE,
+        scope.prefix,
+        clean_or_none(scope.firm_id),
+        asked.open_only,
+        None if asked.statuses is None else [status.value for status in asked.statuses],
+        None if asked.division is None else division_prefix(asked.division),
+        clean_or_none(asked.firm_id),
+        clean_or_none(asked.equipment_id),
+        None if asked.from_ms is None else instant(asked.from_ms),
+        None if asked.to_ms is None else instant(asked.to_ms),
+        None if before is None else instant(before[0]),
+        None if before is None else before[1],
+        limit,
+    )
+    return await with_faults(session, rows)
