@@ -1,0 +1,223 @@
+// What the centre told us so far: equipment, open incidents, latest faults. Changes of equipment are gathered and shown
+// once a frame, however many come.
+import { batch, signal } from "../vendor/signals.js";
+import { ALL_FACES, faceOf, facetsOf } from "./faces.js";
+
+const STREAM = 60;
+const ESTATE_UNKNOWN = "";
+
+/** Whether a whole snapshot was taken in. */
+export const loaded = signal(false);
+/** Groups [{estate, ids}] in the order of their names; anew when equipment comes or goes. */
+export const estates = signal([]);
+/** Counts by facet (faces.js); anew with each frame that changed one. */
+export const tally = signal({});
+/** Open incidents, gravest first, then the oldest. */
+export const incidents = signal([]);
+/** The latest lines [{state, at, fault}], newest first. */
+export const stream = signal([]);
+
+let equipment = new Map();
+let staged = null;
+let counts = {};
+const open = new Map();
+const faces = new Map();
+const seen = new Map();
+const dirty = new Set();
+let regroup = false;
+let asked = false;
+
+/** The equipment as last told, or undefined; not a signal: see `faceSignal` and `lookAt`. */
+export function equipmentOf(id) {
+  return equipment.get(id);
+}
+
+/** How many there are. */
+export function fleetSize() {
+  return equipment.size;
+}
+
+/** All equipment, for searching. */
+export function everyEquipment() {
+  return equipment.values();
+}
+
+/** A signal of the face (faces.js) of one equipment. */
+export function faceSignal(id) {
+  let found = faces.get(id);
+  if (!found) {
+    const one = equipment.get(id);
+    found = signal(one ? faceOf(one) : "unseen");
+    faces.set(id, found);
+  }
+  return found;
+}
+
+/** A signal that changes whenever anything of that equipment did. */
+export function lookAt(id) {
+  let found = seen.get(id);
+  if (!found) {
+    found = signal(0);
+    seen.set(id, found);
+  }
+  return found;
+}
+
+/** The faces of some equipment, counted: [[face, count]], gravest first. */
+export function facesOf(ids) {
+  const found = new Map();
+  for (const id of ids) {
+    const face = faceSignal(id).value;
+    found.set(face, (found.get(face) ?? 0) + 1);
+  }
+  return ALL_FACES.filter((face) => found.has(face)).map((face) => [face, found.get(face)]);
+}
+
+/** A snapshot begins: nothing of it is shown in place of what we had before `finish`. */
+export function begin(message) {
+  staged = new Map();
+  if (!loaded.peek()) equipment = staged;
+  open.clear();
+  for (const one of message.incidents) open.set(one.incident_id, one);
+  showIncidents();
+  const lines = message.faults.map((fault) => ({ state: "raised", at: fault.raised_at, fault }));
+  stream.value = newest([...stream.peek(), ...lines]);
+  addPiece(message.equipment ?? []);
+}
+
+/** A piece of a snapshot's equipment. */
+export function addPiece(pieces) {
+  for (const one of pieces) staged?.set(one.equipment_id, one);
+}
+
+/** All of the snapshot is here. */
+export function finish() {
+  if (!staged) return;
+  equipment = staged;
+  staged = null;
+  counts = {};
+  for (const one of equipment.values()) countIn(one, 1);
+  for (const id of [...faces.keys(), ...seen.keys()]) dirty.add(id);
+  regroup = true;
+  show();
+  loaded.value = true;
+}
+
+/** One equipment as the API tells it now (the register changed). */
+export function replaceEquipment(one) {
+  change(one.equipment_id, () => one);
+  regroup = true;
+}
+
+/** States of the feed: the latest of each equipment. */
+export function onStates(states) {
+  for (const { equipment_id: id, division: _division, firm_id: _firm, ...state } of states) {
+    change(id, (one) => ({ ...one, state }));
+  }
+}
+
+/** A fault was raised or cleared. */
+export function onFault(state, fault, at) {
+  stream.value = newest([{ state, at, fault }, ...stream.peek()]);
+  change(fault.equipment_id, (one) => {
+    const others = one.open_faults.filter((other) => other.fault_id !== fault.fault_id);
+    const { fault_id, kind, since_at } = fault;
+    const stays = state === "raised" && fault.cleared_at === null;
+    return { ...one, open_faults: stays ? [...others, { fault_id, kind, since_at }] : others };
+  });
+}
+
+/** An incident as it is now. */
+export function onIncident(incident) {
+  const known = open.get(incident.incident_id);
+  if (known && known.version > incident.version) return;
+  if (incident.closed_at === null) open.set(incident.incident_id, incident);
+  else open.delete(incident.incident_id);
+  showIncidents();
+  const id = incident.closed_at === null ? incident.incident_id : null;
+  change(incident.equipment_id, (one) => ({ ...one, incident_id: id }));
+}
+
+/** Lines of faults asked for over HTTP, added to those heard. */
+export function addHistory(faults) {
+  const lines = faults.flatMap((fault) => {
+    const raised = { state: "raised", at: fault.raised_at, fault };
+    return fault.cleared_at ? [{ state: "cleared", at: fault.cleared_at, fault }, raised] : [raised];
+  });
+  stream.value = newest([...stream.peek(), ...lines]);
+}
+
+function newest(lines) {
+  const once = new Map();
+  for (const line of lines) {
+    const key = `${line.fault.fault_id} ${line.state}`;
+    if (!once.has(key)) once.set(key, line);
+  }
+  return [...once.values()].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, STREAM);
+}
+
+const WEIGHT = { critical: 4, high: 3, medium: 2, low: 1 };
+
+function showIncidents() {
+  incidents.value = [...open.values()].sort(
+    (a, b) => WEIGHT[b.severity] - WEIGHT[a.severity] || Date.parse(a.since_at) - Date.parse(b.since_at),
+  );
+}
+
+function change(id, next) {
+  const before = equipment.get(id);
+  const after = next(before ?? blank(id));
+  // Not in the register as we know it: its entry is asked for (see live.js); a state alone shows nowhere.
+  if (!before && !after.kind) return;
+  if (before) countIn(before, -1);
+  equipment.set(id, after);
+  countIn(after, 1);
+  dirty.add(id);
+  if (!asked) later();
+}
+
+const blank = (id) => ({ equipment_id: id, open_faults: [], state: null, incident_id: null });
+
+function countIn(one, by) {
+  for (const facet of facetsOf(one)) counts[facet] = (counts[facet] ?? 0) + by;
+}
+
+/** With the next frame; a hidden page has no frames, and its title still counts. */
+function later() {
+  asked = true;
+  if (document.hidden) setTimeout(show, 1000);
+  else requestAnimationFrame(show);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (asked) show();
+});
+
+function show() {
+  asked = false;
+  batch(() => {
+    for (const id of dirty) {
+      const one = equipment.get(id);
+      if (faces.has(id)) faces.get(id).value = one ? faceOf(one) : "unseen";
+      if (seen.has(id)) seen.get(id).value += 1;
+    }
+    dirty.clear();
+    tally.value = { ...counts };
+    if (regroup) estates.value = grouped();
+    regroup = false;
+  });
+}
+
+function grouped() {
+  const groups = new Map();
+  for (const one of equipment.values()) {
+    const estate = one.place?.estate ?? ESTATE_UNKNOWN;
+    if (!groups.has(estate)) groups.set(estate, []);
+    groups.get(estate).push(one);
+  }
+  const byName = new Intl.Collator("zh-CN", { numeric: true }).compare;
+  const address = (one) => one.place?.address ?? one.equipment_id;
+  return [...groups]
+    .sort(([a], [b]) => byName(a, b))
+    .map(([estate, all]) => ({ estate, ids: all.sort((a, b) => byName(address(a), address(b))).map((one) => one.equipment_id) }));
+}

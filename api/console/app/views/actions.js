@@ -1,0 +1,75 @@
+// What the one who is signed in can do about an incident. Nothing is taken for done before the server says so.
+import { useEffect, useRef, useState } from "../../vendor/preact-hooks.js";
+import { html } from "../html.js";
+import { ask } from "../http.js";
+import { recordsAsOf } from "../live.js";
+import { session } from "../session.js";
+import { onIncident } from "../store.js";
+import { needsText, possible } from "../steps.js";
+import { named, t } from "../words.js";
+
+const CONFLICT = 409;
+
+/** Why the server refused: [text, whether the incident changed meanwhile]. */
+function refusal(problem, incident) {
+  if (problem.status === 0) return t("action.unreachable");
+  const present = problem.body.incident;
+  if (problem.status === CONFLICT && present && present.version !== incident.version) {
+    return t("action.changed", { before: named("status", incident.status), now: named("status", present.status) });
+  }
+  return t("action.refused", { why: problem.body.detail ?? problem.message });
+}
+
+function Step({ step, incident, chosen, onChoose }) {
+  return html`<button type="button" class="step ${step} ${chosen ? "chosen" : ""}" aria-pressed=${chosen} disabled=${recordsAsOf.value !== null} onClick=${onChoose}>
+    ${t(`step.${step}`)}${needsText(incident, step) && html`<span aria-hidden="true">…</span>`}
+  </button>`;
+}
+
+function Form({ incident, step, onSent, onRefused, onCancel }) {
+  const [text, setText] = useState("");
+  const [busy, setBusy] = useState(false);
+  const field = useRef(null);
+  const required = needsText(incident, step);
+  useEffect(() => field.current.focus(), []);
+  const send = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    const body = { action: step, version: incident.version, ...(text.trim() && { text: text.trim() }) };
+    await ask(`incidents/${encodeURIComponent(incident.incident_id)}/actions`, { method: "POST", body }).then(onSent, onRefused);
+    setBusy(false);
+  };
+  return html`<form class="action-form" onSubmit=${send}>
+    <label for="action-text">${t(required ? `action.why_${step}` : "action.remark")}</label>
+    <textarea id="action-text" rows="3" maxlength="2000" required=${required} value=${text} onInput=${(event) => setText(event.target.value)} ref=${field}></textarea>
+    <div>
+      <button type="submit" class="send" disabled=${busy || recordsAsOf.value !== null || (required && !text.trim())}>${t("action.send", { step: t(`step.${step}`) })}</button>
+      <button type="button" onClick=${onCancel}>${t("action.cancel")}</button>
+    </div>
+  </form>`;
+}
+
+export function Actions({ incident, onDone }) {
+  const [step, setStep] = useState(null);
+  const [refused, setRefused] = useState(null);
+  const steps = possible(incident, session.value.role);
+  if (steps.length === 0) return null;
+  const sent = (present) => {
+    setStep(null);
+    setRefused(null);
+    onIncident(present);
+    onDone();
+  };
+  const failed = (problem) => {
+    setRefused(refusal(problem, incident));
+    onDone();
+  };
+  return html`<section class="panel actions" aria-labelledby="actions-heading">
+    <h2 id="actions-heading">${t("incident.actions")}</h2>
+    ${refused && html`<p class="refused" role="alert">${refused}</p>`}
+    <div class="steps">
+      ${steps.map((one) => html`<${Step} key=${one} step=${one} incident=${incident} chosen=${step === one} onChoose=${() => setStep(one)} />`)}
+    </div>
+    ${steps.includes(step) && html`<${Form} key=${step} incident=${incident} step=${step} onSent=${sent} onRefused=${failed} onCancel=${() => setStep(null)} />`}
+  </section>`;
+}

@@ -1,0 +1,44 @@
+// Every visible text, by key, from the catalogue of the chosen language.
+import { signal } from "../vendor/signals.js";
+
+export const LANGUAGES = ["zh", "en"];
+const REMEMBERED = "tiwei.language";
+const TAGS = { zh: "zh-CN", en: "en-GB" };
+
+/** The language shown, "zh" or "en". */
+export const language = signal("zh");
+const catalogue = signal({});
+
+/** The language remembered in this browser, else one that the browser asks for, else Chinese. */
+export function preferred() {
+  const saved = localStorage.getItem(REMEMBERED);
+  if (LANGUAGES.includes(saved)) return saved;
+  const asked = (navigator.languages ?? []).map((tag) => tag.slice(0, 2).toLowerCase());
+  return asked.find((tag) => LANGUAGES.includes(tag)) ?? "zh";
+}
+
+/** Load a catalogue and show everything in it; remembered for the next visit. */
+export async function speak(wanted) {
+  const answer = await fetch(`/assets/catalogue/${wanted}.json`);
+  if (!answer.ok) throw new Error(`catalogue ${wanted}: ${answer.status}`);
+  catalogue.value = await answer.json();
+  language.value = wanted;
+  localStorage.setItem(REMEMBERED, wanted);
+  document.documentElement.lang = TAGS[wanted];
+}
+
+/** The text of a key with its {names} filled in. A key that is missing shows itself: never an empty page. */
+export function t(key, values) {
+  const text = catalogue.value[key] ?? key;
+  return values ? text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole) : text;
+}
+
+/** The text of `${group}.${name}`, or the bare name where the catalogue does not know it (a newer server's word). */
+export function named(group, name) {
+  return catalogue.value[`${group}.${name}`] ?? String(name);
+}
+
+/** The BCP 47 tag for dates and numbers. */
+export function tag() {
+  return TAGS[language.value];
+}
