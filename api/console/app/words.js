@@ -38,6 +38,11 @@ export function named(group, name) {
   return catalogue.value[`${group}.${name}`] ?? String(name);
 }
 
+/** Whether the catalogue knows the key. */
+export function has(key) {
+  return key in catalogue.value;
+}
+
 /** The BCP 47 tag for dates and numbers. */
 export function tag() {
   return TAGS[language.value];

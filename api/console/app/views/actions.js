@@ -6,9 +6,11 @@ import { recordsAsOf } from "../live.js";
 import { session } from "../session.js";
 import { onIncident } from "../store.js";
 import { needsText, possible } from "../steps.js";
-import { named, t } from "../words.js";
+import { has, named, t } from "../words.js";
 
 const CONFLICT = 409;
+/** What belongs to a step besides its text: [name in the API, type of the input, how it is sent]. */
+const DETAILS = { dispatch: ["sent", "text", (text) => text.trim()], free: ["persons_freed", "number", Number] };
 
 /** Why the server refused: [text, whether the incident changed meanwhile]. */
 function refusal(problem, incident) {
@@ -17,7 +19,8 @@ function refusal(problem, incident) {
   if (problem.status === CONFLICT && present && present.version !== incident.version) {
     return t("action.changed", { before: named("status", incident.status), now: named("status", present.status) });
   }
-  return t("action.refused", { why: problem.body.detail ?? problem.message });
+  const slug = String(problem.body.type ?? "").split(":").at(-1);
+  return t("action.refused", { why: has(`problem.${slug}`) ? t(`problem.${slug}`) : (problem.body.detail ?? problem.message) });
 }
 
 function Step({ step, incident, chosen, onChoose }) {
@@ -28,6 +31,7 @@ function Step({ step, incident, chosen, onChoose }) {
 
 function Form({ incident, step, onSent, onRefused, onCancel }) {
   const [text, setText] = useState("");
+  const [extra, setExtra] = useState("");
   const [busy, setBusy] = useState(false);
   const field = useRef(null);
   const required = needsText(incident, step);
@@ -35,11 +39,16 @@ function Form({ incident, step, onSent, onRefused, onCancel }) {
   const send = async (event) => {
     event.preventDefault();
     setBusy(true);
-    const body = { action: step, version: incident.version, ...(text.trim() && { text: text.trim() }) };
+    const [name, , read] = DETAILS[step] ?? [];
+    const detail = name && extra.trim() ? { [name]: read(extra) } : {};
+    const body = { action: step, version: incident.version, ...detail, ...(text.trim() && { text: text.trim() }) };
     await ask(`incidents/${encodeURIComponent(incident.incident_id)}/actions`, { method: "POST", body }).then(onSent, onRefused);
     setBusy(false);
   };
+  const [name, type] = DETAILS[step] ?? [];
   return html`<form class="action-form" onSubmit=${send}>
+    ${name && html`<label for="action-detail">${t(`action.${name}`)}</label>
+    <input id="action-detail" type=${type} min="0" max="1000" maxlength="200" value=${extra} onInput=${(event) => setExtra(event.target.value)} />`}
     <label for="action-text">${t(required ? `action.why_${step}` : "action.remark")}</label>
     <textarea id="action-text" rows="3" maxlength="2000" required=${required} value=${text} onInput=${(event) => setText(event.target.value)} ref=${field}></textarea>
     <div>

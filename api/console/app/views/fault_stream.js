@@ -6,7 +6,7 @@ import { named, t } from "../words.js";
 import { addressOf, At } from "./parts.js";
 
 export function FaultStream() {
-  if (stream.value.length === 0) return html`<p class="empty">${t("fault.none")}</p>`;
+  if (stream.value.length === 0) return html`<p class="empty">${t("stream.none")}</p>`;
   return html`<ol class="fault-stream">
     ${stream.value.map(
       ({ state, at, fault }) => html`<li key=${`${fault.fault_id} ${state}`} class=${state}>

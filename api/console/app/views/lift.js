@@ -48,7 +48,7 @@ function useSamples(id) {
   useEffect(() => {
     const to = second.peek();
     const span = `from=${new Date(to - PAST_MS).toISOString()}&to=${new Date(to + PAST_MS).toISOString()}`;
-    ask(`equipment/${encodeURIComponent(id)}/history?${span}&limit=500`)
+    ask(`equipment/${encodeURIComponent(id)}/history?${span}`)
       .then((page) => setSamples((before) => merged(before, page.items)))
       .catch(() => {});
   }, [id, made]);
@@ -73,11 +73,14 @@ function newer(a, b) {
   return Date.parse(a.received_at) >= Date.parse(b.received_at) ? a : b;
 }
 
-/** Since when nothing is known, an instant; null: the state is the present one. */
+/** Since when nothing is known, an instant; null: the state is the present one. `state`: the latest there is. */
 function unknownSince(one, state) {
   if (!state) return null;
-  const quiet = one.reports !== "changes" && second.value - Date.parse(state.received_at) > SURELY_SILENT_MS;
-  return state.silent || quiet ? state.received_at : null;
+  const heard = Date.parse(state.received_at);
+  const quiet = one.reports !== "changes" && second.value - heard > SURELY_SILENT_MS;
+  // A sample of the history does not say that nothing followed it; the state that the centre tells does.
+  const silent = one.state?.silent && heard <= Date.parse(one.state.received_at);
+  return silent || quiet ? state.received_at : null;
 }
 
 function Freshness({ state, since }) {

@@ -22,6 +22,21 @@ export function level(levels, state) {
   return t(metres > 0 ? "zone.above" : "zone.below", { m: Math.abs(metres).toFixed(2) });
 }
 
+/** A state in one line of words, as evidence of what was seen; unknown fields are left out. */
+export function inWords(state) {
+  const words = [
+    chosen(state.service_mode, ...MODES),
+    state.car_position === null ? null : t("shaft.floor", { floor: state.car_position }),
+    movement(state),
+    chosen(state.door_zone, "zone.out", "zone.in"),
+    state.door_closed === null ? null : `${t("fact.door")} ${chosen(state.door_closed, "door.open", "door.closed")}`,
+    state.passenger === null ? null : `${t("fact.passenger")} ${chosen(state.passenger, "passenger.no", "passenger.yes")}`,
+    figure(state.speed_mps, "m/s", 2),
+    figure(state.position_m, "m", 2),
+  ];
+  return words.filter(Boolean).join(" · ");
+}
+
 function LiftFacts({ levels, state }) {
   const outside = state.door_zone === 0 && state.car_status === 0;
   return html`

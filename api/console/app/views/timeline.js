@@ -3,13 +3,16 @@ import { clock } from "../clock.js";
 import { html } from "../html.js";
 import { named, t } from "../words.js";
 import { At } from "./parts.js";
+import { inWords } from "./state_facts.js";
 
 /** Entered later than it happened by less than this is the same moment to a reader, ms. */
 const AT_ONCE_MS = 1000;
 
+/** A person by role and name, a controller by its code, else our own rules. */
 function Source({ entry }) {
   if (entry.actor) return html`${named("role", entry.source)} ${entry.actor}`;
-  return entry.source === entry.detail.kind ? t("timeline.by_rule") : t("timeline.by_source", { source: entry.source });
+  const [kind, code] = entry.source.split(":");
+  return kind === "event" ? t("timeline.by_controller", { code }) : t("timeline.by_rule");
 }
 
 function Times({ entry }) {
@@ -21,10 +24,12 @@ function Times({ entry }) {
 }
 
 function Evidence({ detail }) {
-  const lines = Object.entries(detail.evidence ?? {}).filter(([, value]) => value !== null);
-  if (lines.length === 0) return null;
+  const { seen, ...rest } = detail.evidence ?? {};
+  const lines = Object.entries(rest).filter(([, value]) => value !== null);
+  if (!seen && lines.length === 0) return null;
   return html`<details>
     <summary>${t("timeline.evidence")}</summary>
+    ${seen && html`<p class="seen">${inWords(seen)}</p>`}
     <dl class="evidence">${lines.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${typeof value === "object" ? JSON.stringify(value) : String(value)}</dd></div>`)}</dl>
   </details>`;
 }
@@ -34,6 +39,8 @@ function Line({ entry }) {
   return html`<li class=${entry.what}>
     <${Times} entry=${entry} />
     <p class="what"><b>${named("what", entry.what)}</b>${detail.kind && html` ${named("fault", detail.kind)}`}</p>
+    ${detail.sent && html`<p>${t("action.sent")} ${detail.sent}</p>`}
+    ${detail.persons_freed !== undefined && html`<p>${t("action.persons_freed")} ${detail.persons_freed}</p>`}
     ${detail.text && html`<p class="text">${detail.text}</p>`}
     <p class="source"><${Source} entry=${entry} /> · ${named("reason", entry.reason)}</p>
     <${Evidence} detail=${detail} />
