@@ -187,6 +187,7 @@ class Engine:
             if not late.any():
                 break
             self._judge.instants(rows[late], due[late])
+        self.fleet.column("link_lost")[rows] = NAN
         times = self._judge.samples(rows, x)
         self.fleet.remember(rows, readings["seq"][places], x.raw)
         readings["time_ms"][places] = times

@@ -10,15 +10,13 @@ from monitor.detectors.backlog import Backlog
 from monitor.detectors.fleet import RING
 from monitor.detectors.judge import Judge
 from monitor.detectors.lane import Lane, Sample
-from monitor.detectors.order import WAIT_MS, Place, Row, before, place, set_clock
+from monitor.detectors.order import RESTART_SEQ, WAIT_MS, Place, Row, before, place, set_clock
 from monitor.domain.reading import SEQ_NONE
 
 #: Samples of one equipment that may wait; beyond it the oldest are judged at once.
 WAITING_MAX = 2000
 #: Samples without numbers remembered for each equipment, against redelivery.
 RECENT = 64
-#: A terminal that started again counts from 0 or 1; so many of its first samples may be lost.
-RESTART_SEQ = 5
 #: A run of "late" samples at live pace, this long and this many, is a terminal whose clock was set back.
 PAST_MS, PAST_COUNT, PAST_SLACK_MS = 15_000, 3, 1000
 
@@ -107,6 +105,8 @@ class Intake:
             del self.waiting[row]
 
     def _take(self, row: int, lane: Lane, sample: Row, at: int) -> None:
+        if sample.broken and sample.seq > lane.last_seq and 0 < lane.last_ts - sample.ts <= WAIT_MS:
+            sample = sample._replace(ts=int(lane.last_ts))  # its place is by number, between others' receipts
         where = place(lane, sample)
         if where is Place.CLOCK_SET or (sample.restart and where is Place.EARLIER):
             set_clock(lane, sample, self._judge.fleet.thresholds(lane.limits_set))

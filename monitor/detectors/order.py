@@ -14,8 +14,9 @@ from monitor.domain.reading import FLOOR_UNKNOWN, SEQ_NONE
 NAN = float("nan")
 #: A sample received up to this long after a newer one is put in its place (protocol §7).
 WAIT_MS = 3000
-#: A terminal sends a sample at least this often (protocol §2).
+#: A terminal sends a sample at least this often: at rest, and while the car moves or a door is open (protocol §2).
 IDLE_MS = 10_000.0
+BUSY_MS = 1000.0
 #: A jump of the clock is more than the cadence or the receiver's clock can explain by this much.
 JUMP_MS = 5000.0
 #: A sample that seems to have come sooner than any before it shows a clock set forward by at least this much.
@@ -24,6 +25,8 @@ AHEAD_MS = 1500.0
 LOST_MAX = 120
 #: With so many numbers passed over a whole short run may be missing.
 SKIPPED = 3
+#: A terminal that started again counts from 0 or 1; so many of its first samples may be lost.
+RESTART_SEQ = 5
 #: Drift of a device's clock that the offset estimate follows, ms per ms.
 LEAK = 1e-4
 #: Without numbers one heartbeat of a standing, closed car may be lost unnoticed: a change would have sent several.
@@ -61,6 +64,11 @@ class Row(NamedTuple):
     pos: float
     raw: int
     restart: bool = False
+
+    @property
+    def broken(self) -> bool:
+        """The clock is broken: `ts` is the receiver's, and only the numbers tell the order."""
+        return self.raw != self.ts
 
 
 def rows_of(readings: NDArray[np.void]) -> list[Row]:
@@ -103,6 +111,8 @@ def place(s: Lane, row: Row) -> Place:
         return Place.LATER if apart > 0 else Place.EARLIER
     if step > 0:
         return _counted_on(s, row, step, apart)
+    if row.broken and step >= -LOST_MAX and row.seq > RESTART_SEQ:
+        return Place.EARLIER
     return Place.LATER if apart > 0 else Place.EARLIER  # later: the terminal started again
 
 
@@ -130,6 +140,8 @@ def before(a: Row, b: Row, last_ts: float) -> bool:
     if a.seq != SEQ_NONE and b.seq != SEQ_NONE:
         if (a.seq < b.seq) == (a.ts < b.ts) or a.ts == b.ts:
             return a.seq < b.seq
+        if a.broken and b.broken and abs(a.seq - b.seq) <= LOST_MAX:
+            return a.seq < b.seq
         # They disagree: the terminal started again (clocks are right), or its clock was set (numbers are).
         if a.ts < last_ts or b.ts < last_ts:
             return a.seq < b.seq
@@ -149,18 +161,20 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     apart = x.dev - s.dev
     # As many samples as an idle terminal sends in that time: a change would have sent more.
     idle = (apart <= th.belief_ms * step) & (step <= apart / IDLE_MS + 1)
-    x.proven = (apart <= th.belief_ms) | idle | s.on_changes
+    # A moving car or an open door sends each second: with numbers missing and time left over, it rested in between.
+    busy = ((s.mv == 1) & (x.mv == 1)) | ((s.closed == 0) & (x.closed == 0))
+    rested = counted & busy & (step > 1) & (apart > BUSY_MS * (step + 1)) & (s.on_changes ^ True)
+    x.proven = ((apart <= th.belief_ms) | idle | s.on_changes) & (rested ^ True)
     lag = x.recv - x.dev
     leaked = s.offset + LEAK * (x.recv - s.last_recv)
     s.offset = o.minimum(leaked, lag)
     s.offset_since = o.where(s.offset_since == s.offset_since, s.offset_since, x.recv)
-    x.follows = s.known & counted & (step == 1)
+    x.follows = s.known & o.where(counted, step == 1, x.proven)
     x.skipped = counted & (step >= SKIPPED)
     x.age = lag - s.offset
     s.last_ts, s.last_seq = x.ts, x.seq
     s.contact = o.maximum(s.contact, x.recv)
     s.heard = o.maximum(s.heard, x.recv)
-    s.link_lost = NAN
 
 
 def applied_offset(offset: Any, since: Any, recv: Any, o: Ops) -> Any:

@@ -18,7 +18,7 @@ from monitor.detectors.fleet import Fleet
 from monitor.detectors.intake import Intake
 from monitor.detectors.judge import Judge
 from monitor.detectors.lane import NUMBERS, Lane
-from monitor.detectors.order import NAN, Place, Row, applied_offset, rows_of
+from monitor.detectors.order import NAN, WAIT_MS, Place, Row, applied_offset, rows_of
 from monitor.detectors.rules import UNINTENDED
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord
 from monitor.domain.fault import FaultKind
@@ -77,7 +77,10 @@ class Rows:
         time_ms = self.time_of(lane, sample.ts)
         readings["time_ms"][place] = time_ms
         lane.heard = max(float(sample.recv), lane.heard if lane.heard == lane.heard else 0.0)
-        self._touch(row, lane, sample.recv)
+        made = sample.ts + lane.jump + lane.offset
+        self._touch(row, lane, sample.recv, made)
+        if lane.alarm_at >= sample.ts + lane.jump and sample.recv - made <= WAIT_MS:
+            self._alarm(row, lane, sample.recv, lane.alarm_at)  # the button has overtaken this sample
         if where is Place.EARLIER:
             readings["flags"][place] |= HISTORY
             self.backlog.add(row, sample)
@@ -115,21 +118,23 @@ class Rows:
         stale = bool(event.received_ms - dev - lane.offset > th.belief_ms)
         self.events.judge(event, self._names[row], since_ms=time_ms, stale=stale)
         if event.kind == FaultKind.CAR_ALARM_BUTTON and event.state == "raised" and not event.test:
-            self._alarm(row, lane, event.received_ms, dev, th)
+            self._alarm(row, lane, event.received_ms, dev)
         self._fleet.due[row] = self._due(row, lane, event.received_ms)
 
-    def _alarm(self, row: int, lane: Lane, now: int, dev: float, th: Any) -> None:
+    def _alarm(self, row: int, lane: Lane, now: int, dev: float) -> None:
         """The button in a stopped car with the door closed is an entrapment at once (protocol §7).
 
         What counts is the car's state when it was pressed: known now, by the next sample, or from history.
         """
+        th = self._fleet.thresholds(lane.limits_set)
         newest: Any = self.intake.newest(row) or lane
         received = newest.recv if isinstance(newest, Row) else lane.last_recv
         believed = now - received <= th.belief_ms or bool(lane.on_changes and lane.known)
         shut_in = newest.mv == 0 and newest.closed == 1 and not rescue_modes(newest)
         if lane.known and dev < lane.dev and not (shut_in and lane.shut_since <= dev):
             self.backlog.add_alarm(row, dev, now)
-        elif believed and shut_in:
+        # While samples that wait say shut in, the last judged one may still say that the door is open.
+        elif believed and shut_in and not (lane.closed == 0 and lane.zone == 1):
             lane.alarm = True
             self._judge.instant(row, lane, float(now))
         elif not lane.known or dev >= lane.dev:
@@ -146,9 +151,11 @@ class Rows:
         lane.walked = False
         self._judge.tell(row, lane, told, action.received_ms)
 
-    def _touch(self, row: int, lane: Lane, now: int) -> None:
-        """A message came: silence is over."""
-        lane.contact, lane.link_lost = max(float(now), lane.contact if lane.contact == lane.contact else 0.0), NAN
+    def _touch(self, row: int, lane: Lane, now: int, made: float | None = None) -> None:
+        """A message came: silence is over. One `made` before the link was lost and overtaken by that says nothing."""
+        lane.contact = max(float(now), lane.contact if lane.contact == lane.contact else 0.0)
+        if made is None or not (made < lane.link_lost and now - lane.link_lost <= WAIT_MS):
+            lane.link_lost = NAN
         if lane.active[-1] or lane.active[-2]:
             self._judge.silence(row, lane, float(now))
         self._fleet.due[row] = self._due(row, lane, now)

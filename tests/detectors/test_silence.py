@@ -217,3 +217,19 @@ def test_somebody_in_a_car_of_changes_is_found_at_level() -> None:
     lift.run_to(5)
     came = lift.s
     assert judge(lift, silence=True).raised("entrapment") == [came + 60]
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_link_lost_while_the_last_sample_waits_for_earlier_ones_counts(counts: bool) -> None:
+    lift = Lift(counts=counts)
+    lift.wait(20)
+    lost = lift.sample if counts else lift.open_door
+    lost()
+    unheard = lift.mail[-1]
+    lift.now += 100
+    lift.sample()
+    lift.now += 100
+    lift.link(online=False)
+    gone = lift.s
+    lines = judge(lift, mail=[m for m in lift.mail if m is not unheard], silence=True)
+    assert lines.raised("offline") == [gone + 30]
