@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,13 +10,17 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.routing import BaseRoute
 
+from api import live
 from api.guard import RouteWithoutRowError, row_of
 from api.headers import SecurityHeaders
+from api.metrics import CountRequests
 from api.parts import Parts
 from api.problems import add_handlers
 from api.roles import TABLE
 from api.routes import audit, equipment, faults, health, incidents, pages, registry, reports, session
 from monitor import __version__
+from monitor.adapters.retry import until_reached, without_password
+from monitor.adapters.schema import migrate
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -26,11 +31,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     reports.router,
     registry.router,
     audit.router,
+    live.router,
     pages.router,
 )
-
-
-NOT_YET = False
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -55,6 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
         app.router.routes.extend(router.routes)
     check_table(app.router.routes)
     add_handlers(app)
+    app.add_middleware(CountRequests, metrics=parts.metrics)
     app.add_middleware(SecurityHeaders, secure=parts.secure)
     return app
 
@@ -69,15 +73,35 @@ def check_table(routes: list[BaseRoute]) -> None:
             found.update((method, row_of(method, route.path).path) for method in route.methods or ())
         else:
             raise RouteWithoutRowError(f"{route!r} is a route that no guard watches")
-    if NOT_YET and (missing := set(TABLE) - found):
+    if missing := set(TABLE) - found:
         raise RouteWithoutRowError(f"api/roles.py names routes that are not there: {sorted(missing)}")
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
+    working = asyncio.create_task(work(parts), name="background")
+    app.state.working = working
     try:
         yield
     finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
         await parts.database.close()
         await parts.slow_database.close()
+
+
+async def work(parts: Parts) -> None:
+    """What goes on beside the requests, for ever; waits for the database as long as it takes.
+
+    Raises:
+        ExceptionGroup: something of it failed for good; the process must end.
+        RefusedError: the database is none of ours.
+    """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(parts.hub.beat(), name="beat")
+        group.create_task(parts.hub.watch_centre(), name="centre")
+        where = without_password(parts.database.url)
+        await until_reached("database", where, lambda: migrate(parts.database), most_s=5.0)
+        group.create_task(parts.hub.follow(), name="feed")
+        group.create_task(parts.watching.run(), name="watching")

@@ -1,31 +1,75 @@
-"""uvicorn's WebSocket protocol with what ASGI has no word for: ending a connection that takes nothing any more.
+"""uvicorn's WebSocket protocol with what ASGI has no word for.
 
-`cut(code, reason)`, found in the connection's state, sends the close frame past everything that waits for room, and
-aborts the transport when it cannot leave. This is the one file that reaches into uvicorn; tests/api holds it.
+A frame that is the same for hundreds of clients is made once and written as it is; whether a client takes what is
+written can be seen; and a connection that takes nothing any more can be ended: `cut` sends the close frame past
+everything that waits for room, and aborts when even that cannot leave. The connection stands in the state of the
+WebSocket's scope. This is the one file that reaches into uvicorn; tests/api/test_live_protocol.py holds it.
 """
 
 from __future__ import annotations
 
+import asyncio
+from typing import Protocol
+
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 
 #: How long a close frame may take to leave, s.
 LEAVE_S = 1.0
 GOING_AWAY = 1001
+NO_ANSWER = 1011
+#: Where the scope's state has the connection.
+STATE_KEY = "live_connection"
+
+
+class Connection(Protocol):
+    """What the hub needs of a connection."""
+
+    writable: asyncio.Event
+
+    @property
+    def over(self) -> bool: ...
+    def write_frame(self, frame: bytes) -> None: ...
+    def cut(self, code: int, reason: str) -> None: ...
+
+
+def text_frame(octets: bytes) -> bytes:
+    """A whole unmasked text frame, as a server sends it without compression."""
+    return Frame(Opcode.TEXT, octets).serialize(mask=False)
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection."""
 
     def handle_connect(self, event: Request) -> None:
-        """Begin; the app's task runs only afterwards, and finds `cut`."""
+        """Begin; the app's task runs only afterwards, and finds us."""
         super().handle_connect(event)
         if not self.close_sent:
-            self.scope["state"]["cut"] = self.cut
+            self.scope["state"][STATE_KEY] = self
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """As upstream, which takes a refused handshake for one that nobody answered, and logs an error."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.close_sent or self.disconnected or self.transport.is_closing()
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write a frame of `text_frame`, waiting for nothing; `writable` says whether that is wise."""
+        if not self.over:
+            self.transport.write(frame)
 
     def cut(self, code: int, reason: str) -> None:
-        """End the connection now: a close frame if it can leave within LEAVE_S, in any case the connection."""
-        if self.close_sent or self.transport.is_closing():
+        """End the connection now: a close frame if it can leave within LEAVE_S, the connection in any case."""
+        if self.disconnected:
+            return
+        if self.over:
             self.transport.abort()
             return
         self.stop_keepalive()
@@ -33,12 +77,21 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.loop.call_later(LEAVE_S, self.transport.abort)
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        # Upstream closes the transport when the app's task is over, unless a timer waits for the peer's close frame.
+        self.close_timer = self.loop.call_later(LEAVE_S, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        """A ping was not answered."""
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        self.cut(NO_ANSWER, "a ping was not answered")
 
     def shutdown(self) -> None:
         """The process ends: whoever is connected is told that we go away."""
-        if self.handshake_complete and not self.close_sent:
+        if self.handshake_complete and not self.over:
             self.cut(GOING_AWAY, "the server ends")
-            self.transport.close()
         else:
             super().shutdown()

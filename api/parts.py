@@ -12,7 +12,10 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from api.hub import Hub
+from api.metrics import ApiMetrics
 from api.throttle import Throttle
+from api.watching import Watching
 from monitor.adapters.access import Access, SessionTerms
 from monitor.adapters.access_audit import Audit
 from monitor.adapters.access_secrets import Passwords
@@ -42,10 +45,13 @@ class Parts:
     access: Access
     tokens: Tokens
     audit: Audit
+    hub: Hub
+    watching: Watching
     clock: Callable[[], int]
     #: For reports, which take their time: neither do others wait for them nor they for more than REPORTS_AT_ONCE.
     slow_database: Database
     reporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)
     console: Path = CONSOLE
@@ -73,6 +79,8 @@ def make_parts(settings: Settings, url: str, clock: Callable[[], int] = wall_clo
         access=Access(database, terms),
         tokens=Tokens(database),
         audit=Audit(database),
+        hub=Hub(database, clock),
+        watching=Watching(database, clock),
         clock=clock,
         slow_database=Database(
             url, application="tiwei api reports", connections=REPORTS_AT_ONCE, statement_timeout_s=REPORT_TIMEOUT_S

@@ -16,10 +16,12 @@ from typing import Any
 import structlog
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from api.app import create_app
 from api.live_protocol import LiveProtocol
 from api.parts import make_parts
+from monitor.adapters.supervisor import reason
 from monitor.domain.errors import RefusedError, SettingsError
 from monitor.log import start_logging
 from monitor.settings import Settings, read_settings, refuse_open_console
@@ -80,14 +82,30 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     telling = asyncio.create_task(_tell_ready(server, settings, listener.getsockname()[1]), name="ready")
+    failing = asyncio.create_task(_failure(app), name="failure")
     try:
+        await asyncio.wait((serving, failing), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
         await serving
+        if failing.done():
+            failing.result()
     finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        for task in (telling, failing):
+            task.cancel()
+        await asyncio.gather(telling, failing, return_exceptions=True)
 
 
-def _config(app: Any, settings: Settings) -> uvicorn.Config:
+async def _failure(app: FastAPI) -> None:
+    """Wait until what goes on beside the requests fails, and raise why."""
+    while not hasattr(app.state, "working"):
+        await asyncio.sleep(0.02)
+    working: asyncio.Task[None] = app.state.working
+    await asyncio.wait((working,))
+    if not working.cancelled() and (error := working.exception()) is not None:
+        raise reason(error) from error
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     try:
         config = uvicorn.Config(
             app,
