@@ -131,10 +131,13 @@ class Rows:
         received = newest.recv if isinstance(newest, Row) else lane.last_recv
         believed = now - received <= th.belief_ms or bool(lane.on_changes and lane.known)
         shut_in = newest.mv == 0 and newest.closed == 1 and not rescue_modes(newest)
+        # While samples that wait say shut in, the last judged one may still say that the door is open.
+        at_once = shut_in and not (lane.closed == 0 and lane.zone == 1)
+        if isinstance(newest, Row):
+            at_once = at_once and newest.ts + lane.jump <= dev
         if lane.known and dev < lane.dev and not (shut_in and lane.shut_since <= dev):
             self.backlog.add_alarm(row, dev, now)
-        # While samples that wait say shut in, the last judged one may still say that the door is open.
-        elif believed and shut_in and not (lane.closed == 0 and lane.zone == 1):
+        elif believed and at_once:
             lane.alarm = True
             self._judge.instant(row, lane, float(now))
         elif not lane.known or dev >= lane.dev:

@@ -58,6 +58,24 @@ def test_a_button_in_a_burst_that_comes_mixed_up_is_an_entrapment() -> None:
     assert len(judge(lift, mail=mail).raised(KIND)) == 1
 
 
+def test_a_button_in_a_burst_counts_in_the_mode_in_which_it_was_pressed() -> None:
+    lift = Lift()
+    lift.wait(5)
+    begin = lift.now
+    lift.change(service_mode=2)
+    lift.wait(12)
+    lift.event(90)
+    lift.wait(20)
+    lift.change(service_mode=1)
+    lift.wait(15)
+    end = lift.now
+    lift.wait(60)
+    late = [m for m in lift.mail if begin < m.sent <= end]
+    turned = [m.delayed_until(end + 10 * n) for n, m in enumerate(reversed(late))]
+    mail = in_order([*(m for m in lift.mail if m not in late), *turned])
+    assert judge(lift, mail=mail).kinds() == {"car_alarm_button"}
+
+
 # -- §2 "every 1 s while the car moves or a door is open"
 
 
