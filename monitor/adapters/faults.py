@@ -297,7 +297,11 @@ class Faults:
                 listener.terminate()
 
     async def _listener(self, woken: asyncio.Event) -> asyncpg.Connection[asyncpg.Record]:
-        with database_errors():
-            listener = await self._database.alone("tiwei feed")
-            await listener.add_listener(CHANNEL, lambda *_: woken.set())
-            return listener
+        listener = await self._database.alone("tiwei faults")
+        try:
+            with database_errors():
+                await listener.add_listener(CHANNEL, lambda *_: woken.set())
+        except BaseException:
+            listener.terminate()
+            raise
+        return listener

@@ -196,9 +196,13 @@ class Feed:
 
     async def _listener(self, woken: asyncio.Event) -> asyncpg.Connection[asyncpg.Record]:
         session = await self._database.alone("tiwei feed")
-        with database_errors():
-            await session.add_listener(CHANNEL, lambda *_: woken.set())
-        session.add_termination_listener(lambda *_: woken.set())
+        try:
+            with database_errors():
+                await session.add_listener(CHANNEL, lambda *_: woken.set())
+                session.add_termination_listener(lambda *_: woken.set())
+        except BaseException:
+            session.terminate()
+            raise
         return session
 
 

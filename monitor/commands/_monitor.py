@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -20,7 +21,8 @@ from monitor.adapters.pool import Database
 from monitor.adapters.quarantine import Quarantine, QuarantineBounds
 from monitor.adapters.registry import Registry
 from monitor.adapters.retry import until_reached, without_password
-from monitor.adapters.store import PostgresStore
+from monitor.adapters.store import ZONE, PostgresStore
+from monitor.commands._apart import ApartStore
 from monitor.commands._upkeep import keep_up
 from monitor.detectors.engine import Engine
 from monitor.detectors.thresholds import Thresholds
@@ -61,8 +63,9 @@ class SteadyClock:
 class MonitorStore:
     """What ingest needs of the database, from the adapters that own its tables."""
 
-    def __init__(self, database: Database, *, bounds: QuarantineBounds) -> None:
-        self._store = PostgresStore(database, bounds=bounds)
+    def __init__(self, database: Database, *, bounds: QuarantineBounds, zone: ZoneInfo = ZONE) -> None:
+        self._database = database
+        self._store = PostgresStore(database, bounds=bounds, zone=zone)
         self._registry = Registry(database)
         self._quarantine = Quarantine(database)
         self._revision = 0
@@ -95,6 +98,7 @@ class MonitorStore:
 
     async def close(self) -> None:
         await self._store.close()
+        await self._database.close()
 
 
 async def run_monitor(
@@ -113,7 +117,10 @@ async def run_monitor(
         _needed(settings.database_dsn(), "database"), application="tiwei monitor", connections=settings.database_pool
     )
     source = MqttSource(broker_of(settings), now, bounds_of(settings))
-    store = MonitorStore(database, bounds=QuarantineBounds(messages=settings.quarantine_rows))
+    bounds = QuarantineBounds(messages=settings.quarantine_rows)
+    # Of its own, because a connection belongs to the event loop that made it.
+    behind = Database(database.url, application="tiwei monitor", connections=settings.database_pool)
+    store = ApartStore(MonitorStore(behind, bounds=bounds, zone=settings.zone))
     latest = Latest(database)
     witness = Witness(Showing(thresholds_of(settings)), now())
     try:

@@ -36,7 +36,7 @@ async def _run(settings: Settings, streams: Iterable[replay.Stream], out: Binary
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     async with opened_database(settings) as url:
         database = Database(url, application="tiwei replay")
-        store = PostgresStore(database)
+        store = PostgresStore(database, zone=settings.zone)
         try:
             await store.acquire(wait=False)
             if timezone is not None:

@@ -158,7 +158,7 @@ async def test_a_writer_that_stands_still_before_its_commit_is_ended(
 
 async def test_following_goes_on_after_the_connection_was_lost(database: Database) -> None:
     await tell(database, line("one"))
-    following = asyncio.create_task(followed(database, 0, 2))
+    following = asyncio.create_task(followed(database, 0, 2, poll_s=0.2))
     other = await database.alone()
 
     async def cut() -> int:
