@@ -4,7 +4,9 @@ import { beginAnew, centre, connect, heardAt, link } from "./connection.js";
 import { ask } from "./http.js";
 import * as store from "./store.js";
 
+/** So many entries are asked for one by one; more, and everything is told anew, but not more often than this, ms. */
 const SINGLE_LOOKUPS = 20;
+const ANEW_MS = 60_000;
 const listeners = new Set();
 
 /** Counts the times that the connection was made: whoever holds data of another source asks for it again. */
@@ -12,6 +14,8 @@ export const connections = signal(0);
 
 /** When the database went away as far as we heard, ms; null while it answers. */
 const databaseDown = signal(null);
+const asked = new Set();
+let begunAnew = 0;
 
 /**
  * Since when what we show of incidents and records may be old, ms of the centre's clock; null: it is the present.
@@ -50,6 +54,7 @@ const RECEIVERS = {
   equipment: (message) => store.addPiece(message.equipment),
   ready: () => {
     store.finish();
+    asked.clear();
     connected();
   },
   resumed: () => connected(),
@@ -57,7 +62,10 @@ const RECEIVERS = {
 };
 
 const CHANGES = {
-  states: (body) => store.onStates(body.states),
+  states: (body) => {
+    const strangers = store.onStates(body.states).filter((id) => !asked.has(id));
+    if (strangers.length) reread(strangers);
+  },
   fault: (body, at) => store.onFault(body.state, body.fault, at),
   incident: (body) => store.onIncident(body.incident),
   registry: (body) => reread(body.equipment_ids),
@@ -75,13 +83,19 @@ function connected() {
     .catch(() => {});
 }
 
+/** Entries of the register that changed, or of equipment that nobody told us of. None named: any may have. */
 async function reread(ids) {
   if (ids.length === 0 || ids.length > SINGLE_LOOKUPS) {
-    beginAnew();
+    const wait = Math.max(0, begunAnew + ANEW_MS - Date.now());
+    begunAnew = Date.now() + wait;
+    setTimeout(beginAnew, wait);
+    ids.forEach((id) => asked.add(id));
     return;
   }
   for (const id of ids) {
+    asked.add(id);
     const one = await ask(`equipment/${encodeURIComponent(id)}`).catch(() => null);
     if (one) store.replaceEquipment(one);
+    asked.delete(id);
   }
 }

@@ -105,15 +105,19 @@ export function finish() {
 
 /** One equipment as the API tells it now (the register changed). */
 export function replaceEquipment(one) {
-  change(one.equipment_id, () => one);
+  if (!equipment.has(one.equipment_id)) equipment.set(one.equipment_id, null);
   regroup = true;
+  change(one.equipment_id, () => one);
 }
 
-/** States of the feed: the latest of each equipment. */
+/** States of the feed: the latest of each equipment. Returns the ids of equipment that nobody told us of. */
 export function onStates(states) {
+  const strangers = [];
   for (const { equipment_id: id, division: _division, firm_id: _firm, ...state } of states) {
-    change(id, (one) => ({ ...one, state }));
+    if (equipment.has(id)) change(id, (one) => ({ ...one, state }));
+    else strangers.push(id);
   }
+  return strangers;
 }
 
 /** A fault was raised or cleared. */
@@ -165,18 +169,15 @@ function showIncidents() {
 }
 
 function change(id, next) {
+  if (!equipment.has(id)) return;
   const before = equipment.get(id);
-  const after = next(before ?? blank(id));
-  // Not in the register as we know it: its entry is asked for (see live.js); a state alone shows nowhere.
-  if (!before && !after.kind) return;
+  const after = next(before);
   if (before) countIn(before, -1);
   equipment.set(id, after);
   countIn(after, 1);
   dirty.add(id);
   if (!asked) later();
 }
-
-const blank = (id) => ({ equipment_id: id, open_faults: [], state: null, incident_id: null });
 
 function countIn(one, by) {
   for (const facet of facetsOf(one)) counts[facet] = (counts[facet] ?? 0) + by;
