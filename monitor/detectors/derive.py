@@ -60,7 +60,7 @@ def _passenger(s: Lane, x: Sample, gone: Any, th: Any, o: Ops) -> None:
     rose_here = flag & (s.passenger == 0) & (x.zone == 1) & near_open
     s.boarded = (s.boarded & (x.lapsed ^ True) & (gone ^ True)) | rose_here
     s.flag_seen = o.where(flag | (s.passenger == 1), x.dev, s.flag_seen)
-    unseen = (x.proven ^ True) & (x.dev - s.dev > th.lost_contact_ms)
+    unseen = (x.dev - s.dev > th.lost_contact_ms) & (s.on_changes ^ True)
     unbroken = flag & (s.passenger == 1) & (unseen ^ True)
     s.openings = o.where(unbroken, s.openings + (opened & (s.closed == 1)), 0.0)
     s.flag_on = o.where(flag, o.where(unbroken & (s.flag_on == s.flag_on), s.flag_on, x.dev), NAN)

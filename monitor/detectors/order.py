@@ -33,8 +33,10 @@ LEAK = 1e-4
 UNCOUNTED_STEP = 2.0
 #: A clock further off than this is corrected.
 OFFSET_MS = 2000.0
-#: A device that seems behind may only be slow: believed after this long.
+#: The least delay of a device's messages is known after this long.
 OFFSET_TRUST_MS = 60_000.0
+#: A device that seems behind may only be slow to be heard: what it kept comes faster than it was made, for less long.
+BEHIND_MS = 15_000.0
 
 
 class Place(StrEnum):
@@ -180,7 +182,7 @@ def admit(s: Lane, x: Sample, th: Any, o: Ops) -> None:
 def applied_offset(offset: Any, since: Any, recv: Any, o: Ops) -> Any:
     """What is added to a device's time: nothing while its clock is about right or not yet known."""
     ahead = offset < -OFFSET_MS
-    behind = (offset > OFFSET_MS) & (recv - since >= OFFSET_TRUST_MS)
+    behind = (offset > OFFSET_MS) & (recv - since >= BEHIND_MS)
     return o.where(ahead | behind, offset, 0.0)
 
 

@@ -287,7 +287,6 @@ def test_an_entrapment_that_history_begins_and_the_present_continues_is_told(boa
 # -- §8 `since`: "corrected by its estimated offset": in the first minute of a device whose clock is behind
 
 
-@NOT_YET
 def test_since_is_corrected_from_the_first_minute_on() -> None:
     lift = Lift(clock=-45_000)
     lift.board()
