@@ -72,7 +72,7 @@ async def serve(settings: Settings) -> None:
         raise SettingsError("no database is given: TIWEI_DATABASE_URL, or `tiwei up`")
     app = create_app(make_parts(settings, url))
     listener = _listen(settings)
-    server = Server(_config(app, settings))
+    server = Server(server_config(app, settings))
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -105,7 +105,8 @@ async def _failure(app: FastAPI) -> None:
         raise reason(error) from error
 
 
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """uvicorn as this app needs it. Raises SettingsError where the certificate is wrong."""
     try:
         config = uvicorn.Config(
             app,
