@@ -62,7 +62,7 @@ class _Session:
         self.attempts = 0
         self.not_before = 0.0
         self.held_messages = 0
-        self.count = 0
+        self.count = self.size = 0
         self._waiting: deque[Chunk] = deque()
         self._held_size = 0
         self._bounds = bounds
@@ -73,6 +73,7 @@ class _Session:
             return
         self._waiting.append(chunk)
         self.count += len(chunk.messages)
+        self.size += chunk.size
         self._hold(len(chunk.messages), chunk.size)
         self._on_arrival(self)
 
@@ -84,6 +85,7 @@ class _Session:
             messages -= len(one.messages)
             size -= one.size
             self.count -= len(one.messages)
+            self.size -= one.size
             taken.append(one)
         return taken
 
@@ -96,7 +98,7 @@ class _Session:
         """The connection is gone and with it its packet ids: what nobody took yet is delivered again."""
         self.connection = None
         self._waiting.clear()
-        self.count = self.held_messages = self._held_size = 0
+        self.count = self.size = self.held_messages = self._held_size = 0
 
     def _hold(self, messages: int, size: int) -> None:
         self.held_messages += messages
@@ -118,6 +120,7 @@ class MqttSource:
         self._sessions = (self._urgent, self._telemetry)
         self._arrival = asyncio.Event()
         self._enough = 1
+        self._enough_size: int | None = None
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._suspended = asyncio.Event()
@@ -153,16 +156,21 @@ class MqttSource:
             self._deaf_since_ms = None
         return since
 
-    async def wait(self, count: int, timeout_s: float) -> bool:
-        """Wait until `count` messages can be taken; False after `timeout_s`."""
-        if self.count >= count:
+    async def wait(self, count: int, timeout_s: float, size: int | None = None) -> bool:
+        """Wait until `count` messages or `size` bytes of them can be taken; False after `timeout_s`."""
+        self._enough, self._enough_size = count, size
+        if self._is_enough():
             return True
-        self._enough = count
         self._arrival.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._arrival.wait()
-        return self.count >= count
+        return self._is_enough()
+
+    def _is_enough(self) -> bool:
+        if self.count >= self._enough:
+            return True
+        return self._enough_size is not None and sum(one.size for one in self._sessions) >= self._enough_size
 
     def take(self, messages: int, size: int) -> Delivery:
         """What waits, about `messages` or `size` bytes of it, by time of receipt; the urgent before any backlog."""
@@ -270,7 +278,7 @@ class MqttSource:
 
     def _on_arrival(self, session: _Session) -> None:
         self._heard(session)
-        if self.count >= self._enough:
+        if self._is_enough():
             self._arrival.set()
 
     def _heard(self, session: _Session) -> None:

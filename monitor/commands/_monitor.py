@@ -22,6 +22,7 @@ from monitor.adapters.quarantine import Quarantine, QuarantineBounds
 from monitor.adapters.registry import Registry
 from monitor.adapters.retry import until_reached, without_password
 from monitor.adapters.store import ZONE, PostgresStore
+from monitor.commands._apart import ApartStore
 from monitor.commands._upkeep import keep_up
 from monitor.detectors.engine import Engine
 from monitor.detectors.thresholds import Thresholds
@@ -63,6 +64,7 @@ class MonitorStore:
     """What ingest needs of the database, from the adapters that own its tables."""
 
     def __init__(self, database: Database, *, bounds: QuarantineBounds, zone: ZoneInfo = ZONE) -> None:
+        self._database = database
         self._store = PostgresStore(database, bounds=bounds, zone=zone)
         self._registry = Registry(database)
         self._quarantine = Quarantine(database)
@@ -96,6 +98,7 @@ class MonitorStore:
 
     async def close(self) -> None:
         await self._store.close()
+        await self._database.close()
 
 
 async def run_monitor(
@@ -115,7 +118,9 @@ async def run_monitor(
     )
     source = MqttSource(broker_of(settings), now, bounds_of(settings))
     bounds = QuarantineBounds(messages=settings.quarantine_rows)
-    store = MonitorStore(database, bounds=bounds, zone=settings.zone)
+    # Of its own, because a connection belongs to the event loop that made it.
+    behind = Database(database.url, application="tiwei monitor", connections=settings.database_pool)
+    store = ApartStore(MonitorStore(behind, bounds=bounds, zone=settings.zone))
     latest = Latest(database)
     witness = Witness(Showing(thresholds_of(settings)), now())
     try:

@@ -141,7 +141,8 @@ class Ingest(Generic[D]):
         """Wait for messages or the next tick, judge, and hand over to the commit."""
         pace = self._pace
         if await self._source.wait(1, pace.tick_s):
-            await self._source.wait(pace.messages, max(0.0, self._taken + pace.gather_s - time.monotonic()))
+            gather_s = max(0.0, self._taken + pace.gather_s - time.monotonic())
+            await self._source.wait(pace.messages, gather_s, pace.size)
         now = self._taken = time.monotonic()
         await self._look_around(now)
         delivery = self._source.take(pace.messages, pace.size)
@@ -164,7 +165,8 @@ class Ingest(Generic[D]):
             self._source.acknowledge(delivery)
             return
         if await self._settle():
-            await self._give_way(self._hand_over(turn, delivery))
+            self._hand_over(turn, delivery)
+            await asyncio.sleep(0)  # the commit gets under way before the next batch keeps the loop busy
         else:
             await self._advance(delivery)
 
@@ -190,19 +192,13 @@ class Ingest(Generic[D]):
             self._returned = True
         self._away_since_ms = None if self._source.hearing else now_ms
 
-    def _hand_over(self, turn: Turn, delivery: D | None) -> asyncio.Task[None]:
+    def _hand_over(self, turn: Turn, delivery: D | None) -> None:
         """Start committing `turn`; the one before is committed."""
         now = time.monotonic()
         self._due.alive = now + self._pace.alive_s
         checkpoint = self._checkpoint_if_due(now)
         self._committed = (turn, delivery)
         self._committing = asyncio.create_task(self._finish(turn, delivery, checkpoint), name="commit")
-        return self._committing
-
-    async def _give_way(self, committing: asyncio.Task[None]) -> None:
-        """Let the commit get to where the database works on its own, before the next batch keeps the loop busy."""
-        if self._source.count:
-            await asyncio.wait((committing,), timeout=self._pace.give_way_s)
 
     async def _settle(self) -> bool:
         """Wait for the commit under way. False when it was refused: then the state was made again without it."""

@@ -181,6 +181,21 @@ async def test_acknowledgements_of_a_lost_connection_are_not_sent_on_the_next(br
         assert sorted(texts(await collect(third, name, 3), name)) == ["a", "b", "c"]
 
 
+async def test_waiting_ends_when_there_are_enough_messages_or_bytes(broker: RunningBroker) -> None:
+    name = lift()
+    async with running(MqttSource(broker_at(broker.url), now_ms, SOON)) as source:
+        source.acknowledge(source.take(10_000, 10**9))
+        waits = asyncio.create_task(source.wait(1_000, 20, 1_000))
+        await send(broker.device_url, status(name), ["x" * 400])
+        await eventually(lambda: source.count)
+        assert not waits.done()
+        await send(broker.device_url, status(name), ["x" * 400] * 2)
+        assert await waits
+        assert not await source.wait(1_000, 0.05, 10_000)
+        source.acknowledge(source.take(10_000, 10**9))
+        assert not await source.wait(1, 0.05, 1)
+
+
 async def test_suspended_it_leaves_the_broker_which_keeps_everything(broker: RunningBroker) -> None:
     name = lift()
     async with running(MqttSource(broker_at(broker.url), now_ms, SOON)) as source:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from monitor.adapters.pool import Database
 from monitor.adapters.quarantine import QuarantineBounds
@@ -68,7 +69,8 @@ class TapeSource:
         outage, self.outage_ms = self.outage_ms, None
         return outage
 
-    async def wait(self, count: int, timeout_s: float) -> bool:
+    async def wait(self, count: int, timeout_s: float, size: int | None = None) -> bool:
+        del size
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while len(self._waiting) < count:
@@ -96,7 +98,7 @@ class Store(MonitorStore):
     """The real store, whose commits can be made to fail before or after they happened."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database, bounds=QuarantineBounds())
+        super().__init__(database, bounds=QuarantineBounds(), zone=ZoneInfo("Asia/Shanghai"))
         self.attempts: list[Commit] = []
         self.before: Callable[[Commit], None] = lambda _: None
         self.after: Callable[[Commit], None] = lambda _: None
