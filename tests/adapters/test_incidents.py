@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -247,3 +248,14 @@ async def test_five_hundred_entrapments_in_one_batch_are_quick(centre: Centre) -
     assert max(one.facts.incident_no for one in await centre.all()) == f"20260101-{count:04d}"
     print(f"{count} entrapments: {took * 1000:.0f} ms")
     assert took < 2.0
+
+
+async def test_equipment_met_on_the_wire_is_told_with_its_batch(centre: Centre) -> None:
+    before = await centre.feed.position()
+    met = replace(lift(40), registered=False)
+    shut_in = raised(FaultKind.ENTRAPMENT, number=40)
+    await centre.store.commit(Commit(position=1, journal=b"", new_equipment=(met,), faults=(shut_in,)))
+    told = await centre.feed.after(before)
+    assert [change.topic for change in told] == [Topic.REGISTRY, Topic.FAULT, Topic.INCIDENT]
+    assert told[0].body == {"equipment_ids": ["LIFT-40"]}
+    assert (await centre.only()).facts.division == "320500"
