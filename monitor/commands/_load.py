@@ -94,7 +94,7 @@ class Writer:
         topic = f"se/v1/{DIVISION}/lift/{name}/status".encode()
         self._topic_id = topic.index(name.encode()) + len(name) - (6 if per_message == 1 else 4)
         body = struct.pack(">H", len(topic)) + topic + b"\0\0"
-        self._head = bytes([0x32]) + _length(len(body) + self._size) + body
+        self._head = bytes([0x32]) + remaining_length(len(body) + self._size) + body
         self._topic_at = len(self._head) - len(topic) - 2
 
     def write(
@@ -132,7 +132,7 @@ def _digits(rows: NDArray[np.uint8], at: int, width: int, values: NDArray[np.int
         rows[:, at + width - 1 - place] = ord("0") + values // 10**place % 10
 
 
-def _length(size: int) -> bytes:
+def remaining_length(size: int) -> bytes:
     out = bytearray()
     while True:
         size, low = divmod(size, 128)
@@ -150,7 +150,7 @@ def connect(host: str, port: int, user: str, password: str, client_id: str) -> s
     sock = socket.create_connection((host, port), 10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     body = _text("MQTT") + bytes([4, 0xC2]) + struct.pack(">H", 0) + _text(client_id) + _text(user) + _text(password)
-    sock.sendall(bytes([0x10]) + _length(len(body)) + body)
+    sock.sendall(bytes([0x10]) + remaining_length(len(body)) + body)
     answer = sock.recv(4, socket.MSG_WAITALL)
     if answer[:1] != b"\x20" or answer[3:] != b"\0":
         raise ConnectionError(f"the broker refused the load: {answer.hex()}")

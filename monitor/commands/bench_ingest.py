@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +19,13 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from monitor.commands._load import DIVISION, FIRST_LIFT, FIRST_SEQ, Plan
+from monitor.commands._bench_centre import DEVICE_PASSWORD, Centre, centre_in, lift
+from monitor.commands._load import FIRST_LIFT, FIRST_SEQ, Plan
+from monitor.commands._probe import LIFTS, WARM_UP_S, lift_name
+from monitor.commands._probe import Plan as ProbePlan
 from monitor.commands._table import table
 from monitor.commands.bench_engine import machine
 
-DEVICE_PASSWORD = "bench-only-no-secret"  # noqa: S105 a broker on loopback, of a temporary folder
 #: The first second of a fixed rate is left out: connections and caches warm up.
 WARM_UP_MS = 1_000
 #: The detectors hold the first samples of a lift back for 3 s, in case one from before them is on its way.
@@ -43,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="about how long each measurement sends")
     parser.add_argument("--rates", type=float, nargs="*", default=[12_000.0], help="fixed rates, messages/s")
     parser.add_argument("--gateway", type=int, default=100, help="samples in a message of a gateway; 0: leave out")
+    parser.add_argument(
+        "--live", type=float, default=10_000.0, help="messages/s while a WebSocket listens; 0: leave out"
+    )
     parser.add_argument("--no-most", action="store_true", help="leave out as many single messages as it takes")
     parser.add_argument("--connections", type=int, default=4, help="connections of the load")
     parser.add_argument("--json", action="store_true", help="figures as JSON only")
@@ -52,12 +54,14 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print; 1 when a row was missing or there twice."""
     if args.json:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    results = asyncio.run(_measure_all(args))
-    figures = {"machine": machine(), "lifts": args.lifts, "results": [asdict(one) for one in results]}
+    results, live = asyncio.run(_measure_all(args))
+    figures = {"machine": machine(), "lifts": args.lifts, "results": [asdict(one) for one in results], "live": live}
     if not args.json:
         print(_as_table(results))
+        if live is not None:
+            print(_live_table(live))
     print(json.dumps(figures))
-    return 0 if all(one.rows_right for one in results) else 1
+    return 0 if all(one.rows_right for one in results) and (live is None or not live["lost"]) else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,29 +84,12 @@ class Result:
     rows_right: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """The processes of one bench."""
-
-    database_url: str
-    broker_url: str
-    centre: int
-    broker: int
-    database: int
-
-    def cpu_s(self) -> dict[str, float]:
-        """CPU seconds of each so far; the database with its children, those that ended too."""
-        return {
-            "broker": _cpu_s(self.broker),
-            "centre": _cpu_s(self.centre),
-            "database": _cpu_s(self.database) + sum(_cpu_s(one) for one in _children(self.database)),
-        }
-
-
-async def _measure_all(args: argparse.Namespace) -> list[Result]:
+async def _measure_all(args: argparse.Namespace) -> tuple[list[Result], dict[str, Any] | None]:
+    lifts = [lift(f"L{FIRST_LIFT + number}") for number in range(args.lifts)]
+    probed = [lift(lift_name(place)) for place in range(LIFTS)]
     with tempfile.TemporaryDirectory(prefix="tiwei-bench-") as folder:
-        async with _parts(Path(folder), args.lifts) as parts:
-            bench = _Bench(parts, args)
+        async with centre_in(Path(folder), [*lifts, *probed], monitor=True, api=args.live > 0) as centre:
+            bench = _Bench(centre, args)
             await bench.warm_up()
             if not args.no_most:
                 await bench.measure("single, most", rate=0.0, expected=30_000.0)
@@ -111,14 +98,14 @@ async def _measure_all(args: argparse.Namespace) -> list[Result]:
             if args.gateway:
                 name = f"gateways of {args.gateway}"
                 await bench.measure(name, rate=0.0, expected=120_000.0, per_message=args.gateway)
-            return bench.results
+            return bench.results, await bench.measure_live(args.live) if args.live else None
 
 
 class _Bench:
     """Measurements one after the other on the same lifts; `seq` counts on."""
 
-    def __init__(self, parts: _Parts, args: argparse.Namespace) -> None:
-        self._parts = parts
+    def __init__(self, centre: Centre, args: argparse.Namespace) -> None:
+        self._centre = centre
         self._args = args
         self._before = 0
         self.results: list[Result] = []
@@ -129,11 +116,13 @@ class _Bench:
         self.results.clear()
         await asyncio.sleep(HELD_BACK_S)
 
-    async def measure(self, name: str, *, rate: float, expected: float, per_message: int = 1) -> None:
+    async def measure(
+        self, name: str, *, rate: float, expected: float, per_message: int = 1, longer_s: float = 0.0
+    ) -> None:
         """Send for about as long as wanted, wait until everything is stored, look at every row."""
         lifts = self._args.lifts
-        turns = max(1, round(expected * self._args.seconds / lifts))
-        place = urlsplit(self._parts.broker_url)
+        turns = max(1, round(expected * (self._args.seconds + longer_s) / lifts))
+        place = urlsplit(self._centre.broker_url)
         plan = Plan(
             host=place.hostname or "",
             port=place.port or 0,
@@ -146,12 +135,12 @@ class _Bench:
             connections=self._args.connections,
             before=self._before,
         )
-        cpu = self._parts.cpu_s()
+        cpu = self._centre.cpu_s()
         load = await self._send(name, plan)
         first_seq = FIRST_SEQ + self._before // lifts
         self._before += plan.samples
         await self._stored(self._before)
-        used = {part: now - cpu[part] for part, now in self._parts.cpu_s().items()}
+        used = {part: now - cpu[part] for part, now in self._centre.cpu_s().items()}
         times = await self._times(first_seq, fixed=rate > 0)
         seconds = times["last"] - load["began"]
         micro = 1e6 / plan.samples
@@ -173,6 +162,26 @@ class _Bench:
                 rows_right=await self._rows_right(first_seq + turns),
             )
         )
+
+    async def measure_live(self, rate: float) -> dict[str, Any]:
+        """From the publish of what decides at once to the change at a WebSocket, beside a load of `rate` messages/s."""
+        cpu = self._centre.cpu_s()
+        seconds = self._args.seconds
+        probing = asyncio.create_task(_probe(self._centre, seconds))
+        try:
+            await self.measure(f"single, {rate:,.0f}/s, WS", rate=rate, expected=rate, longer_s=WARM_UP_S + 1)
+            found = await probing
+        finally:
+            probing.cancel()
+        api_s = self._centre.cpu_s()["api"] - cpu["api"]
+        kinds = {name: one for name, one in found.items() if isinstance(one, dict)}
+        return {
+            "rate": rate,
+            "kinds": kinds,
+            "lost": sum(one["sent"] - one["seen"] for one in kinds.values()),
+            "octets_per_s": round(found["octets"] / (seconds + WARM_UP_S)),
+            "api_share_of_a_core": round(api_s / (seconds + WARM_UP_S), 3),
+        }
 
     async def _send(self, name: str, plan: Plan) -> dict[str, float]:
         """Run the load as a process of its own, with a progress bar from what it says on the way."""
@@ -217,7 +226,7 @@ class _Bench:
                 )
                 still, seen = now == seen, now
                 if still or now >= wanted:
-                    (count,) = await self._ask("SELECT count(*) FROM tiwei.reading")
+                    (count,) = await self._ask("SELECT count(*) FROM tiwei.reading WHERE seq >= $1", FIRST_SEQ)
                     if count >= wanted:
                         return
                 await asyncio.sleep(1.5)
@@ -250,7 +259,7 @@ class _Bench:
         (right,) = await self._ask(
             "SELECT count(*) FILTER (WHERE (n, d, low, high) = ($1::bigint, $1::bigint, $2::bigint, $3::bigint)) = $4"
             " AND count(*) = $4 FROM (SELECT number, count(*) AS n, count(DISTINCT seq) AS d, min(seq) AS low,"
-            " max(seq) AS high FROM tiwei.reading GROUP BY number) AS t",
+            " max(seq) AS high FROM tiwei.reading WHERE seq >= $2::bigint GROUP BY number) AS t",
             end_seq - FIRST_SEQ,
             FIRST_SEQ,
             end_seq - 1,
@@ -261,109 +270,50 @@ class _Bench:
     async def _ask(self, query: str, *args: Any) -> Sequence[Any]:
         import asyncpg
 
-        connection = await asyncpg.connect(self._parts.database_url)
+        connection = await asyncpg.connect(self._centre.database_url)
         try:
             return tuple(await connection.fetchrow(query, *args) or ())
         finally:
             await connection.close()
 
 
-@asynccontextmanager
-async def _parts(folder: Path, lifts: int) -> AsyncIterator[_Parts]:
-    """A centre in `folder`: database and broker as `tiwei up` sets them up, `tiwei monitor`, a registry."""
-    from monitor.adapters.embedded.folder import DataFolder
-    from monitor.adapters.embedded.nats import NatsServer
-    from monitor.adapters.embedded.nats_conf import BrokerOptions
-    from monitor.adapters.embedded.postgres import PostgresServer
-
-    data = DataFolder(folder / "data")
-    database = PostgresServer(data, extra={"track_commit_timestamp": "on"})
-    broker = NatsServer(data, BrokerOptions(port=0, device_password=DEVICE_PASSWORD))
-    centre: subprocess.Popen[bytes] | None = None
+async def _probe(centre: Centre, seconds: float) -> dict[str, Any]:
+    place = urlsplit(centre.broker_url)
+    plan = ProbePlan(
+        host=place.hostname or "",
+        port=place.port or 0,
+        user="device",
+        password=DEVICE_PASSWORD,
+        url=f"{centre.api_url.replace('http', 'ws', 1)}/api/v1/live",
+        token=centre.token,
+        seconds=seconds,
+    )
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "monitor.commands._probe", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
     try:
-        database_url, broker_url = await database.start(), await broker.start()
-        await _register(database_url, lifts)
-        centre = await _start_centre(folder, database_url, broker_url)
-        yield _Parts(
-            database_url=database_url,
-            broker_url=broker_url,
-            centre=centre.pid,
-            broker=_pid(broker),
-            database=_pid(database),
-        )
+        said, _ = await child.communicate(json.dumps(asdict(plan)).encode())
     finally:
-        if centre is not None:
-            centre.terminate()
-            centre.wait(15)
-        await broker.stop(5)
-        await database.stop(5)
+        if child.returncode is None:
+            child.kill()
+    if child.returncode:
+        raise RuntimeError("the probe failed")
+    found: dict[str, Any] = json.loads(said)
+    return found
 
 
-def _pid(server: Any) -> int:
-    return int(server._child.pid)  # noqa: SLF001 the bench alone wants to know
-
-
-async def _register(database_url: str, lifts: int) -> None:
-    from monitor.adapters.pool import Database
-    from monitor.adapters.registry import Registry
-    from monitor.adapters.schema import migrate
-    from monitor.domain.equipment import Equipment, EquipmentKind
-
-    database = Database(database_url)
-    try:
-        await migrate(database)
-        await Registry(database).import_equipment(
-            Equipment(
-                number=0,
-                equipment_id=f"L{FIRST_LIFT + number}",
-                division=DIVISION,
-                kind=EquipmentKind.LIFT,
-                bottom_floor=1,
-                top_floor=9,
-                rated_speed_mps=1.75,
-            )
-            for number in range(lifts)
+def _live_table(live: dict[str, Any]) -> str:
+    rows = [
+        (
+            kind,
+            f"{one['sent']:,}",
+            f"{one['seen']:,}",
+            *(f"{one[f'{name}_ms']:,.0f}" if one["seen"] else "" for name in ("p50", "p95", "p99")),
         )
-    finally:
-        await database.close()
-
-
-async def _start_centre(folder: Path, database_url: str, broker_url: str) -> subprocess.Popen[bytes]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("TIWEI_")}
-    places = {
-        "TIWEI_DATA_DIR": str(folder / "data"),
-        "TIWEI_DATABASE_URL": database_url,
-        "TIWEI_MQTT_URL": broker_url,
-    }
-    with (folder / "log").open("wb") as log, (folder / "ready").open("wb") as ready:
-        centre = subprocess.Popen(  # noqa: ASYNC220 it starts in a moment and runs beside us
-            [sys.executable, "-m", "monitor", "monitor"], env={**ours, **places}, stdout=ready, stderr=log
-        )
-    async with asyncio.timeout(60):
-        while b"ready" not in (folder / "ready").read_bytes():
-            if centre.poll() is not None:
-                raise RuntimeError((folder / "log").read_text())
-            await asyncio.sleep(0.05)
-    return centre
-
-
-_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
-
-
-def _cpu_s(pid: int) -> float:
-    """CPU of a process and of its children that ended, s; 0 when it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(int(one) for one in fields[11:15]) * _TICK_S
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+        for kind, one in live["kinds"].items()
+    ]
+    title = f"From MQTT publish to the change at a WebSocket, ms, beside {live['rate']:,.0f} messages/s"
+    return table(title, ("what", "sent", "seen", "p50", "p95", "p99"), rows)
 
 
 def _as_table(results: Sequence[Result]) -> str:
