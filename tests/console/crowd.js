@@ -18,11 +18,10 @@ async (count) => {
     await frame();
     longest = Math.max(longest, performance.now() - began);
   }
-  const text = (found) => found.map((one) => one.textContent).join(" ");
   return {
-    cells: document.querySelectorAll(".estates .cell").length,
-    moving: document.querySelectorAll(".estates .cell.down").length,
-    sums: text([...document.querySelectorAll("[data-facet=total] dd")]),
+    cells: document.querySelectorAll(".cell[data-id^=crowd]").length,
+    moving: document.querySelectorAll(".cell.down[data-id^=crowd]").length,
+    total: Number(document.querySelector("[data-facet=total] dd").textContent),
     longest_frame_ms: longest,
   };
 }

@@ -1,4 +1,4 @@
-"""What a person at the console depends on: the process `tiwei api`, lifts that send, and a browser that is listened to."""
+"""What a person at the console depends on: the process `tiwei api`, lifts that send, a page that is listened to."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Page
 
+from api.guard import COOKIE
 from tests.scenarios.centre import Centre
 from tests.scenarios.sender import Sender
 from tests.waiting import eventually
 
 DIVISION = "310104"
 PASSWORD = "tests-only-operator"
+ESTATES = ("锦绣江南", "翠竹小区", "枫林晚苑", "望湖花园", "云溪国际大厦", "书香名邸", "桂花苑", "和平新村", "银泰城")
+#: The first lifts stand still until a test says otherwise; the others wander.
+STILL = 30
 STOREY_M = 3.0
 SPEED_MPS = 2.5
+DOORS_S = 4.0
 #: What a browser says while a server is away on purpose, and of an answer that is no success.
 OF_OUTAGES = ("net::ERR_", "status of 503", "status of 500", "WebSocket connection to")
+
+
+#: Sign-ins by address and name.
+_LEFT: dict[tuple[str, str], str] = {}
 
 
 class Console:
@@ -46,12 +55,17 @@ class Console:
             "TIWEI_HTTP_PORT": str(self._port),
         }
 
-    async def start(self, seconds: float = 30) -> None:
+    def _spawn(self) -> Path:
+        """Start it; returns the file of what it says."""
         said = self._folder / "console"
         with said.open("wb") as out, (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "monitor", "api"], env=self._environment(), stdout=out, stderr=log
             )
+        return said
+
+    async def start(self, seconds: float = 30) -> None:
+        said = self._spawn()
 
         def ready() -> bool:
             assert self.process is not None
@@ -88,6 +102,10 @@ class Lift:
 
     equipment_id: str
     rescue_code: str
+    estate: str
+    address: str
+    wanders: bool = False
+    doors_s: float = 0.0
     height_m: float = 0.0
     target: int = 1
     held: bool = False
@@ -109,18 +127,22 @@ class Lift:
             "top_floor": 18,
             "floor_height_m": STOREY_M,
             "rated_speed_mps": SPEED_MPS,
-            "place": {
-                "estate": f"锦绣江南{self.rescue_code[3]}期",
-                "address": f"云溪县石桥镇锦绣江南{self.rescue_code}号梯",
-            },
+            "place": {"estate": self.estate, "address": self.address},
         }
 
     def move(self, seconds: float) -> None:
-        """Go on for so long."""
+        """Go on for so long; one that wanders goes somewhere else from time to time, and takes somebody along."""
+        if self.wanders and self.door_closed and self.seq % 23 == int(self.rescue_code) % 23:
+            self.target, self.passenger = 1 + (self.target * 7 + int(self.rescue_code)) % 18, self.seq % 2
         left = (self.target - 1) * STOREY_M - self.height_m
         step = 0.0 if self.held else max(-SPEED_MPS * seconds, min(SPEED_MPS * seconds, left))
         self.height_m += step
+        arrived = step == 0 and self.direction != 0 and not self.held
         self.direction = 0 if step == 0 else 1 if step > 0 else 2
+        self.doors_s = DOORS_S if arrived else max(self.doors_s - seconds, 0.0)
+        self.door_closed = int(self.doors_s == 0)
+        if self.doors_s == 1:
+            self.passenger = 0
 
     def sample(self) -> dict[str, Any]:
         """The present state as it is sent."""
@@ -142,6 +164,17 @@ class Lift:
         }
 
 
+def _lift(n: int) -> Lift:
+    estate = ESTATES[n % 11 % len(ESTATES)]
+    return Lift(
+        equipment_id=f"3110310104202601{n:04d}",
+        rescue_code=f"{310_000 + 137 * n}",
+        estate=estate,
+        address=f"云溪县石桥镇{estate}{1 + n // 11}幢{1 + n % 3}单元",
+        wanders=n > STILL,
+    )
+
+
 @dataclass
 class Town:
     """Lifts and what they send, over MQTT, until the broker has it."""
@@ -151,10 +184,7 @@ class Town:
 
     @staticmethod
     def some(count: int) -> list[Lift]:
-        return [
-            Lift(equipment_id=f"3110310104202601{n:04d}", rescue_code=f"{310_000 + 137 * n}")
-            for n in range(1, count + 1)
-        ]
+        return [_lift(n) for n in range(1, count + 1)]
 
     def send(self, lift: Lift, topic: str, body: dict[str, Any]) -> None:
         self.sender.put(f"se/v1/{DIVISION}/lift/{lift.equipment_id}/{topic}", json.dumps(body).encode())
@@ -210,11 +240,15 @@ async def open_page(context: BrowserContext, violations: list[str]) -> Watched:
 
 
 async def sign_in(watched: Watched, url: str, name: str = "wang") -> Page:
-    """Sign in there; returns the page with the fleet on it."""
+    """Sign in there, or go on with a sign-in that another test left; returns the page with the fleet on it."""
     page = watched.page
+    if (url, name) in _LEFT:
+        await page.context.add_cookies([{"name": COOKIE, "value": _LEFT[url, name], "url": url}])
     await page.goto(url)
-    await page.fill("#name", name)
-    await page.fill("#password", PASSWORD)
-    await page.click("form button")
+    if page.url.endswith("/sign-in"):
+        await page.fill("#name", name)
+        await page.fill("#password", PASSWORD)
+        await page.click("form button")
     await page.wait_for_selector(".cell")
+    _LEFT[url, name] = next(one["value"] for one in await page.context.cookies(url) if one["name"] == COOKIE)
     return page

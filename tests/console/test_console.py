@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, Route, expect
 
 from api.roles import ACTIONS, COLUMNS
 from monitor.domain.incident import TRANSITIONS, Status
@@ -47,7 +47,7 @@ async def go_home(page: Page) -> None:
 
 async def test_signing_in_in_both_languages(operated: Operated, watched: Watched, pictures: Path) -> None:
     page = watched.page
-    operated.town.lifts[-1].quiet = True  # it falls silent now; a later test looks at it
+    operated.town.lifts[0].quiet = True  # it falls silent now; a later test looks at it
     await page.goto(operated.console.url)
     await expect(page).to_have_url(f"{operated.console.url}/sign-in")
     await page.click("#language")
@@ -75,7 +75,7 @@ async def test_an_entrapment_appears_and_its_lift_is_shown(
     page = await sign_in(watched, operated.console.url)
     await expect(page.locator(".incident-list")).to_have_count(0)
     lift.target = 9
-    await eventually(lambda: lift.height_m > 8)
+    await eventually(lambda: lift.height_m > 5)
     operated.town.trap(lift)
     row = page.locator(".incident-list li.critical")
     await expect(row).to_contain_text("困人", timeout=SAYS_SO_MS)
@@ -96,10 +96,10 @@ async def test_an_entrapment_appears_and_its_lift_is_shown(
     await open_lift(page, other)
     await expect(page.locator(".indicator i")).to_have_text("▲", timeout=SAYS_SO_MS)
     seen = [await place(page)]
-    while seen[-1] - seen[0] < 2:
+    while seen[-1] - seen[0] < 1.5:
         await eventually_told(lambda: moved(page, seen))
     # Between two samples, a second and a storey apart, the car is drawn in many places: it moves, it does not jump.
-    assert max(b - a for a, b in zip(seen, seen[1:], strict=False)) < 0.5
+    assert max(b - a for a, b in pairwise(seen)) < 0.5
     await page.click(".tools button:nth-child(2)")
     await expect(page.locator("h2").first).to_have_text("Shaft")
     await page.screenshot(path=pictures / "lift-en.png", full_page=True)
@@ -152,11 +152,8 @@ async def test_an_incident_is_worked_on_by_two_people(operated: Operated, watche
     await second.page.close()
 
 
-async def hold(route: object, first: Page) -> None:
+async def hold(route: Route, first: Page) -> None:
     """Let the first person's action go before this request."""
-    from playwright.async_api import Route
-
-    assert isinstance(route, Route)
     await first.click(".action-form .send")
     await expect(first.locator(".timeline li")).to_have_count(3)
     await route.continue_()
@@ -171,7 +168,7 @@ async def test_who_may_only_look_has_no_actions(operated: Operated, watched: Wat
 
 
 async def test_a_silent_lift_is_unknown_since_then(operated: Operated, watched: Watched, pictures: Path) -> None:
-    lift = operated.town.lifts[-1]
+    lift = operated.town.lifts[0]
     page = await sign_in(watched, operated.console.url)
     cell = page.locator(f".cell[data-id='{lift.equipment_id}']")
     await expect(cell).to_have_class("cell silent", timeout=BACK_MS)
@@ -244,7 +241,7 @@ async def test_after_broker_and_database_were_away_the_page_goes_on(operated: Op
 
 async def test_who_is_signed_out_elsewhere_lands_on_the_sign_in_page(operated: Operated, watched: Watched) -> None:
     page = await sign_in(watched, operated.console.url)
-    lift = operated.town.lifts[0]
+    lift = operated.town.lifts[1]
     await open_lift(page, lift)
     here = page.url
     await operated.centre.rows("DELETE FROM tiwei.session")
@@ -272,16 +269,20 @@ async def test_a_narrow_screen_is_enough(operated: Operated, watched: Watched, p
 
 
 async def test_two_thousand_lifts_move_smoothly(operated: Operated, watched: Watched) -> None:
-    page = await sign_in(watched, operated.console.url)
+    await sign_in(watched, operated.console.url)
+    page = await watched.page.context.new_page()
+    await page.route_web_socket("**/live*", lambda _quiet: None)  # nobody tells it of the town's own lifts
+    await page.goto(operated.console.url)
+    await page.wait_for_selector(".top-bar")
     script = (Path(__file__).parent / "crowd.js").read_text("utf-8")
     crowd = await page.evaluate(script, 2_000)
     assert crowd["cells"] == 2_000
     assert crowd["moving"] == 2_000
     # Beside a centre, a database and a broker on the same two cores.
     assert crowd["longest_frame_ms"] < 400, crowd
-    more = await page.evaluate(script, 2_001)
+    more = await page.evaluate(script, 100_000)
     assert more["cells"] == 0
-    assert "2001" in more["sums"]
+    assert more["total"] == 100_000
     watched.clean()
 
 
@@ -299,14 +300,9 @@ async def test_steps_and_roles_are_those_of_the_centre(operated: Operated, watch
     watched.clean()
 
 
-LEVELS = json.loads((Path(__file__).parent / "levels.json").read_text("utf-8"))
-
-
-@pytest.mark.parametrize("case", LEVELS, ids=[one["says"] for one in LEVELS])
-async def test_a_car_is_drawn_where_its_samples_put_it(
-    operated: Operated, watched: Watched, case: dict[str, object]
-) -> None:
+async def test_a_car_is_drawn_where_its_samples_put_it(operated: Operated, watched: Watched) -> None:
     page = await sign_in(watched, operated.console.url)
-    found = await page.evaluate((Path(__file__).parent / "drawn.js").read_text("utf-8"), case)
-    assert found == pytest.approx(case["drawn"], abs=0.005)
+    script = (Path(__file__).parent / "drawn.js").read_text("utf-8")
+    for case in json.loads((Path(__file__).parent / "levels.json").read_text("utf-8")):
+        assert await page.evaluate(script, case) == pytest.approx(case["drawn"], abs=0.005), case["says"]
     watched.clean()

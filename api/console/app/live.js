@@ -14,6 +14,8 @@ export const connections = signal(0);
 
 /** When the database went away as far as we heard, ms; null while it answers. */
 const databaseDown = signal(null);
+/** When the last change was committed, ms: a monitor lived at least until then. */
+const lastChange = signal(0);
 const asked = new Set();
 let begunAnew = 0;
 
@@ -30,7 +32,7 @@ export const readingsAsOf = computed(() => {
   if (recordsAsOf.value !== null) return recordsAsOf.value;
   const told = centre.value;
   if (told?.monitor !== "down") return null;
-  return Date.parse(told.alive_at ?? told.monitor_since ?? heardAt.value) || 0;
+  return Math.max(Date.parse(told.alive_at ?? "") || 0, lastChange.value);
 });
 
 /** Hear every `change` and `reading` as well; returns how to stop. */
@@ -72,6 +74,7 @@ const CHANGES = {
 };
 
 function receive(message) {
+  if (message.topic === "states" || message.topic === "fault") lastChange.value = Date.parse(message.at);
   RECEIVERS[message.type]?.(message);
   for (const listener of listeners) listener(message);
 }

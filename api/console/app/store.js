@@ -146,7 +146,9 @@ export function onIncident(incident) {
 export function addHistory(faults) {
   const lines = faults.flatMap((fault) => {
     const raised = { state: "raised", at: fault.raised_at, fault };
-    return fault.cleared_at ? [{ state: "cleared", at: fault.cleared_at, fault }, raised] : [raised];
+    // What happens at an instant (an alarm button) is over as it is raised: nothing to tell.
+    const over = fault.cleared_at && fault.cleared_at !== fault.raised_at;
+    return over ? [{ state: "cleared", at: fault.cleared_at, fault }, raised] : [raised];
   });
   stream.value = newest([...stream.peek(), ...lines]);
 }

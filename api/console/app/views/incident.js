@@ -1,14 +1,16 @@
 // One incident: what is known, what happened, what can be done.
 import { useEffect, useState } from "../../vendor/preact-hooks.js";
 import { acknowledge } from "../attention.js";
+import { clock } from "../clock.js";
 import { html } from "../html.js";
 import { ask } from "../http.js";
-import { connections, listen, recordsAsOf } from "../live.js";
+import { connections, listen, readingsAsOf, recordsAsOf } from "../live.js";
 import { liftAt } from "../router.js";
 import { equipmentOf, lookAt } from "../store.js";
 import { named, t } from "../words.js";
 import { Actions } from "./actions.js";
 import { Age, AsOf, At, Fact, Severity } from "./parts.js";
+import { inWords } from "./state_facts.js";
 import { Timeline } from "./timeline.js";
 
 /** `incident` put in place of what we have, with `entry` at the end of the timeline; undefined: a step is missing. */
@@ -65,6 +67,17 @@ function Facts({ incident }) {
   </section>`;
 }
 
+/** What the equipment itself says now, in a line, and the way to see it. */
+function Present({ incident }) {
+  const state = equipmentOf(incident.equipment_id)?.state;
+  return html`<section class="panel readings" aria-labelledby="present-heading">
+    <h2 id="present-heading">${t(state?.silent ? "lift.last_state" : "lift.state")}<${AsOf} since=${readingsAsOf.value} /></h2>
+    ${state?.silent && html`<p class="alert">${t("state.unknown_since", { time: clock(state.received_at) })}</p>`}
+    <p>${state ? inWords(state) : t("lift.never_seen")}</p>
+    <a class="button" href=${liftAt(incident.equipment_id)}>${t("incident.watch")}</a>
+  </section>`;
+}
+
 export function Incident({ id }) {
   const [incident, look] = useIncident(id);
   useEffect(() => acknowledge(id), [id]);
@@ -81,6 +94,7 @@ export function Incident({ id }) {
     <div class="incident-page records">
       <div>
         <${Facts} incident=${incident} />
+        ${!incident.closed_at && html`<${Present} incident=${incident} />`}
         <${Actions} incident=${incident} onDone=${look} />
       </div>
       <${Timeline} entries=${incident.timeline} />

@@ -3,7 +3,7 @@ import { acknowledge, sound, switchSound, unseen } from "../attention.js";
 import { clock, second, today } from "../clock.js";
 import { centre, heardAt, link } from "../connection.js";
 import { html } from "../html.js";
-import { recordsAsOf } from "../live.js";
+import { readingsAsOf, recordsAsOf } from "../live.js";
 import { incidentAt } from "../router.js";
 import { session, signOut } from "../session.js";
 import { loaded } from "../store.js";
@@ -21,7 +21,7 @@ function condition() {
   const told = centre.value;
   if (told?.database === "down") return ["bad", t("centre.database_down", { time: clock(recordsAsOf.value) })];
   if (told?.monitor === "down") {
-    const since = told.alive_at ?? told.monitor_since;
+    const since = readingsAsOf.value;
     return ["bad", since ? t("centre.monitor_down", { time: clock(since) }) : t("centre.monitor_never")];
   }
   return ["good", t("centre.good")];
