@@ -141,6 +141,7 @@ class Hub:
                 continue
             except CursorTooOldError:
                 position = None
+                self._made.pop(client.scope, None)
                 continue
             if not begun:
                 await client.send((frames.resumed(self._clock(), position),))

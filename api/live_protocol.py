@@ -9,6 +9,10 @@ WebSocket's scope. This is the one file that reaches into uvicorn; tests/api/tes
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
+from contextlib import suppress
 from typing import Protocol
 
 from uvicorn._types import ASGISendEvent
@@ -70,7 +74,7 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         if self.disconnected:
             return
         if self.over:
-            self.transport.abort()
+            self._abort()
             return
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -81,7 +85,13 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         # Upstream closes the transport when the app's task is over, unless a timer waits for the peer's close frame.
-        self.close_timer = self.loop.call_later(LEAVE_S, self.transport.abort)
+        self.close_timer = self.loop.call_later(LEAVE_S, self._abort)
+
+    def _abort(self) -> None:
+        """Let go at once, in the kernel too, which would otherwise keep offering what nobody takes."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def keepalive_timeout(self) -> None:
         """A ping was not answered."""

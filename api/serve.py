@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import signal
 import socket
 import ssl
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; prints one line of JSON when it listens."""
     settings = read_settings()
     start_logging(settings.log_level, process="api")
+    # Its pool writes a traceback a second while the database is away; we say that once.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     if not args.demo:
         refuse_open_console(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -106,7 +109,7 @@ async def _failure(app: FastAPI) -> None:
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """uvicorn as this app needs it. Raises SettingsError where the certificate is wrong."""
+    """Uvicorn as this app needs it. Raises SettingsError where the certificate is wrong."""
     try:
         config = uvicorn.Config(
             app,

@@ -196,7 +196,7 @@ async def at_work(database_url: str, folder: Path, **settings: Any) -> AsyncIter
         await store.load(NOW)
         api.centre = Centre(api.database, store)
         await api.centre.batch(raised(FaultKind.ENTRAPMENT), raised(FaultKind.OFFLINE, number=2))
-        await eventually(lambda: api.parts.hub.position not in (None, 0))
+        await eventually(lambda: api.parts.hub.position not in (None, 0) and api.parts.hub.centre.database_up)
         try:
             yield api
         finally:
