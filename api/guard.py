@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Message
 
 from api.parts import parts_of
 from api.problems import ProblemError
@@ -40,8 +42,8 @@ class GuardedRoute(APIRoute):
     """A route that answers only whom the table lets in. Made only where the table has a row for it."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        if options.get("max_body_size") is None:
-            options["max_body_size"] = BODY_OCTETS
+        # Not left to the framework, which reads a body before anybody asked who sends it.
+        self._octets: int = options.pop("max_body_size", None) or BODY_OCTETS
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -60,9 +62,29 @@ class GuardedRoute(APIRoute):
                     raise
             elif request.method not in _SAFE:
                 check_origin(request)
+            _bound(request, self._octets)
             return await inner(request)
 
         return guarded
+
+
+def _bound(request: Request, octets: int) -> None:
+    """Let no more than so many octets of the body in. Raises HTTPException (413), now or while it is read."""
+    too_large = HTTPException(413, f"a body has {octets} octets at most here")
+    declared = request.headers.get("Content-Length", "")
+    if declared.isdecimal() and int(declared[:20]) > octets:
+        raise too_large
+    receive, read = request.receive, 0
+
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > octets:
+            raise too_large
+        return message
+
+    request._receive = counted  # noqa: SLF001 - the framework hands this very request on
 
 
 async def let_in(connection: HTTPConnection, row: Row) -> Caller:
