@@ -64,6 +64,8 @@ async def test_signing_in_in_both_languages(operated: Operated, watched: Watched
     await expect(page.locator(".who")).to_contain_text("值班员")
     await expect(page.locator("[data-facet=total] dd")).to_have_text(str(len(operated.town.lifts)))
     await state_says(page, GOOD)
+    await page.click(".tools button:first-child")
+    await expect(page.locator(".tools button:first-child")).to_have_text("声音：开")
     await page.click(".tools button:last-child")
     await expect(page).to_have_url(f"{operated.console.url}/sign-in")
 
@@ -249,6 +251,40 @@ async def test_who_is_signed_out_elsewhere_lands_on_the_sign_in_page(operated: O
     await expect(page).to_have_url(f"{operated.console.url}/sign-in")
     assert here != page.url
     watched.clean("401", *OF_OUTAGES)
+
+
+async def test_whose_sign_in_ends_while_watching_lands_on_the_sign_in_page(
+    operated: Operated, watched: Watched
+) -> None:
+    page = await sign_in(watched, operated.console.url)
+    await open_lift(page, operated.town.lifts[1])
+    here = page.url
+    another = await page.context.new_page()
+    await another.route_web_socket("**/live*", lambda socket: socket.close(code=4401, reason="the sign-in is over"))
+    await another.goto(here)
+    await expect(another).to_have_url(f"{operated.console.url}/sign-in")
+    watched.clean()
+
+
+async def test_the_keyboard_is_enough(operated: Operated, watched: Watched) -> None:
+    page = await sign_in(watched, operated.console.url)
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".skip")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main")).to_be_focused()
+    await page.locator("a.cell").first.focus()
+    await page.keyboard.press("ArrowRight")
+    second = page.locator(".cells .cell").nth(1)
+    await expect(second).to_be_focused()
+    wanted = await second.get_attribute("data-id")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{operated.console.url}/#/lift/{wanted}")
+    await page.wait_for_selector(".near-shaft g[data-place]")
+    await go_home(page)
+    await page.fill(".search input", operated.town.lifts[5].rescue_code)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{operated.console.url}/#/lift/{operated.town.lifts[5].equipment_id}")
+    watched.clean()
 
 
 async def test_a_narrow_screen_is_enough(operated: Operated, watched: Watched, pictures: Path) -> None:

@@ -13,20 +13,21 @@ const FOUND = 12;
 
 const estateName = (estate) => estate || t("fleet.no_estate");
 
-function Cell({ id }) {
+/** One tab stop an estate; from there the arrow keys go on. */
+function Cell({ id, first }) {
   const face = faceSignal(id).value;
   const one = equipmentOf(id);
   const label = `${addressOf(one)} ${one?.rescue_code ?? ""} ${named("face", face)}`;
-  return html`<a class="cell ${face}" href=${liftAt(id)} title=${label} aria-label=${label} data-id=${id}>${SIGNS[face]}</a>`;
+  return html`<a class="cell ${face}" href=${liftAt(id)} title=${label} aria-label=${label} data-id=${id} tabindex=${first ? 0 : -1}>${SIGNS[face]}</a>`;
 }
 
-const Cells = ({ ids }) => html`<div class="cells" onKeyDown=${moveAmong}>${ids.map((id) => html`<${Cell} key=${id} id=${id} />`)}</div>`;
+const Cells = ({ ids }) => html`<div class="cells" onKeyDown=${moveAmong}>${ids.map((id, place) => html`<${Cell} key=${id} id=${id} first=${place === 0} />`)}</div>`;
 
 /** Arrow keys go from cell to cell, over estates too. */
 function moveAmong(event) {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
-  const all = [...document.querySelectorAll(".cell")];
+  const all = [...document.querySelectorAll("a.cell")];
   all[all.indexOf(document.activeElement) + step]?.focus();
   event.preventDefault();
 }

@@ -114,7 +114,7 @@ function Register({ one }) {
       <${Fact} term=${t("fact.division")}>${one.division}<//>
       <${Fact} term=${t("fact.firm")}>${one.firm_id}<//>
       ${WITH_SHAFT.has(one.kind) && html`<${Fact} term=${t("fact.floors")}>${floors(one)}<//>`}
-      <${Fact} term=${t("fact.rated_speed")}>${one.rated_speed_mps === null ? null : `${one.rated_speed_mps} m/s`}<//>
+      ${one.rated_speed_mps !== null && html`<${Fact} term=${t("fact.rated_speed")}>${one.rated_speed_mps} m/s<//>`}
     </dl>
   </section>`;
 }

@@ -56,9 +56,9 @@ function LiftFacts({ levels, state }) {
 function StairFacts({ state }) {
   return html`
     <${Fact} term=${t("fact.mode")}>${chosen(state.service_mode, ...MODES)}<//>
-    <${Fact} term=${t("fact.movement")}>${movement(state)}<//>
+    <${Fact} term=${t("fact.running")}>${movement(state)}<//>
     <${Fact} term=${t("fact.speed")}>${figure(state.speed_mps, "m/s", 2)}<//>
-    <${Fact} term=${t("fact.passenger")}>${chosen(state.passenger, "passenger.no", "passenger.yes")}<//>
+    <${Fact} term=${t("fact.riders")}>${chosen(state.passenger, "passenger.no", "passenger.yes")}<//>
     <${Fact} term=${t("fact.power")}>${chosen(state.power, "power.off", "power.on")}<//>
   `;
 }
