@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api.answers import answer
 from api.metrics import exposition
+from api.openapi import describe
 from api.parts import Have
 from api.routes import new_router
 from api.schemas import Health, Ready
@@ -51,4 +52,4 @@ async def metrics(parts: Have) -> Response:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """This API's description."""
-    return answer(request.app.openapi())
+    return answer(describe(request.app))
