@@ -134,11 +134,11 @@ async def sign_in_of(connection: HTTPConnection) -> Caller | None:
 
 
 async def holds_still(connection: HTTPConnection, credential: Credential) -> Caller | None:
-    """Look again whether a session or token holds, without using it; None where it is over."""
+    """Look again whether a session or token holds; None where it is over. Who watches live is not idle."""
     parts = parts_of(connection)
     if credential.kind == "token":
         return await parts.tokens.caller(credential.digest, parts.clock())
-    return await parts.access.caller(credential.digest, parts.clock(), used=False)
+    return await parts.access.caller(credential.digest, parts.clock(), used=True)
 
 
 def check_origin(connection: HTTPConnection, *, needed: bool = False) -> None:

@@ -112,8 +112,10 @@ class Settings(BaseSettings):
         "127.0.0.1,::1", description="addresses or networks of that proxy; what others say of themselves does not count"
     )
     http_live_clients: PositiveInt = Field(500, description="WebSocket clients at once, at most")
-    session_hours: PositiveFloat = Field(8.0, description="hours after which a sign-in ends")
-    session_idle_minutes: PositiveFloat = Field(30.0, description="minutes without a request that end a sign-in")
+    session_hours: PositiveFloat = Field(12.0, description="hours after which a sign-in ends: a shift and its handover")
+    session_idle_minutes: PositiveFloat = Field(
+        30.0, description="minutes without a request or a live page that end a sign-in"
+    )
 
     # Ingest.
     batch_messages: PositiveInt = Field(2_000, description="messages after which a batch is closed")

@@ -13,9 +13,7 @@ let saying = null;
 
 function preferred() {
   const saved = localStorage.getItem(REMEMBERED);
-  if (saved in TAGS) return saved;
-  const asked = (navigator.languages ?? []).map((tag) => tag.slice(0, 2).toLowerCase());
-  return asked.find((tag) => tag in TAGS) ?? "zh";
+  return saved in TAGS ? saved : "zh";
 }
 
 async function speak(wanted) {

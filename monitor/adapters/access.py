@@ -47,7 +47,7 @@ WHERE s.token_hash = $1 AND s.expires_at > $2 AND s.seen_at > $3 AND a.disabled_
 class SessionTerms:
     """How long a session lasts, ms: altogether, and without a request."""
 
-    whole_ms: int = 8 * 3_600_000
+    whole_ms: int = 12 * 3_600_000
     idle_ms: int = 30 * 60_000
 
 

@@ -157,10 +157,10 @@ async def test_a_session_ends_when_it_is_idle_and_in_any_case(api: Served, brows
         api.clock.ahead_ms += 31 * MINUTE_MS
         assert (await browser.ask("session")).status_code == 401
         await browser.sign_in(name)
-        for _ in range(17):
+        for _ in range(25):
             api.clock.ahead_ms += 28 * MINUTE_MS
             assert (await browser.ask("session")).status_code == 200
-        api.clock.ahead_ms += 5 * MINUTE_MS
+        api.clock.ahead_ms += 21 * MINUTE_MS
         assert (await browser.ask("session")).status_code == 401
     finally:
         api.clock.ahead_ms = 0

@@ -9,12 +9,10 @@ const TAGS = { zh: "zh-CN", en: "en-GB" };
 export const language = signal("zh");
 const catalogue = signal({});
 
-/** The language remembered in this browser, else one that the browser asks for, else Chinese. */
+/** The language chosen in this browser before, else Chinese: whatever the machine speaks, the centre speaks Chinese. */
 export function preferred() {
   const saved = localStorage.getItem(REMEMBERED);
-  if (LANGUAGES.includes(saved)) return saved;
-  const asked = (navigator.languages ?? []).map((tag) => tag.slice(0, 2).toLowerCase());
-  return asked.find((tag) => LANGUAGES.includes(tag)) ?? "zh";
+  return LANGUAGES.includes(saved) ? saved : "zh";
 }
 
 /** Load a catalogue and show everything in it; remembered for the next visit. */
