@@ -103,5 +103,6 @@ async def work(parts: Parts) -> None:
         group.create_task(parts.hub.watch_centre(), name="centre")
         where = without_password(parts.database.url)
         await until_reached("database", where, lambda: migrate(parts.database), most_s=5.0)
+        parts.stored.set()
         group.create_task(parts.hub.follow(), name="feed")
         group.create_task(parts.watching.run(), name="watching")

@@ -20,7 +20,7 @@ from api.watching import MOST_WATCHED
 from monitor.adapters.access_secrets import digest
 from monitor.adapters.equipment_pages import EquipmentPages
 from monitor.domain.access import Caller
-from monitor.domain.errors import UnavailableError
+from monitor.domain.errors import RefusedError, UnavailableError
 
 router = new_router()
 
@@ -43,7 +43,7 @@ async def live(websocket: WebSocket) -> None:
         refusal = problem(error.status, error.slug, error.detail, headers=error.headers)
         await websocket.send_denial_response(refusal)
         return
-    except UnavailableError:
+    except (UnavailableError, RefusedError):
         await websocket.send_denial_response(problem(503, "unavailable", "the database cannot be reached now"))
         return
     await websocket.accept()

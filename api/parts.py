@@ -51,6 +51,8 @@ class Parts:
     #: For reports, which take their time: neither do others wait for them nor they for more than REPORTS_AT_ONCE.
     slow_database: Database
     reporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
+    #: Set once the database was reached and has its schema.
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     passwords: Passwords = field(default_factory=Passwords)
     throttle: Throttle = field(default_factory=Throttle)

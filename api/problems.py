@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from monitor.domain.errors import UnavailableError
+from monitor.domain.errors import RefusedError, UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 #: Errors of one request told at once.
@@ -70,6 +70,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(UnavailableError, _of_unavailable)
+    app.add_exception_handler(RefusedError, _of_refused)
     app.add_exception_handler(Exception, _of_anything)
 
 
@@ -97,6 +98,13 @@ async def _of_validation(_request: Request, error: Exception) -> Response:
 async def _of_unavailable(_request: Request, error: Exception) -> Response:
     _log.warning("the database cannot be reached", why=str(error))
     return problem(503, "unavailable", "the database cannot be reached now; try again", headers={"Retry-After": "2"})
+
+
+async def _of_refused(request: Request, error: Exception) -> Response:
+    if request.app.state.parts.stored.is_set():
+        return await _of_anything(request, error)
+    # The database is there, and its tables are just being made.
+    return await _of_unavailable(request, error)
 
 
 async def _of_anything(request: Request, error: Exception) -> Response:

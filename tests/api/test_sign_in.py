@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ import pytest
 import pytest_asyncio
 import websockets
 
+from api import live
 from api.guard import COOKIE
 from api.throttle import ADDRESSES, BURST, EACH_MS, Throttle
 from monitor.adapters.access import FAILURES, LOCK_MS
@@ -20,6 +24,7 @@ from monitor.adapters.access_tokens import TICKET_MS
 from monitor.domain.access import Role, Scope
 from monitor.domain.errors import RefusedError
 from tests.api.served import PASSWORD, Served
+from tests.waiting import eventually_told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MINUTE_MS = 60_000
@@ -164,6 +169,35 @@ async def test_a_session_ends_when_it_is_idle_and_in_any_case(api: Served, brows
         assert (await browser.ask("session")).status_code == 401
     finally:
         api.clock.ahead_ms = 0
+
+
+async def test_who_watches_live_is_not_idle_and_who_leaves_is(
+    api: Served, browser: Browser, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK_S", 0.1)
+    await browser.sign_in(name)
+    headers = {"Cookie": f"{COOKIE}={browser.cookie}", "Origin": api.url}
+
+    async def seen() -> datetime:
+        (found,) = await values(api, "SELECT seen_at FROM tiwei.session WHERE name = $1", name)
+        assert isinstance(found, datetime)
+        return found
+
+    try:
+        async with websockets.connect(api.ws_url, additional_headers=headers):
+            for _ in range(3):
+                before = await seen()
+                api.clock.ahead_ms += 29 * MINUTE_MS
+                await eventually_told(partial(later, seen, before))
+        assert (await browser.ask("session")).status_code == 200
+        api.clock.ahead_ms += 31 * MINUTE_MS
+        assert (await browser.ask("session")).status_code == 401
+    finally:
+        api.clock.ahead_ms = 0
+
+
+async def later(seen: Callable[[], Awaitable[datetime]], than: datetime) -> bool:
+    return await seen() > than
 
 
 async def test_who_is_disabled_or_gets_another_password_is_signed_out(api: Served, browser: Browser, name: str) -> None:
