@@ -1,5 +1,5 @@
-// What the centre told us so far: equipment, open incidents, latest faults. Changes of equipment are gathered and shown
-// once a frame, however many come.
+// What the centre told us so far: equipment, open incidents, latest faults. Changes are gathered and shown once a frame,
+// however many come.
 import { batch, signal } from "../vendor/signals.js";
 import { ALL_FACES, faceOf, facetsOf } from "./faces.js";
 
@@ -24,6 +24,8 @@ const open = new Map();
 const faces = new Map();
 const seen = new Map();
 const dirty = new Set();
+let lines = [];
+let reopen = true;
 let regroup = false;
 let asked = false;
 
@@ -78,10 +80,9 @@ export function begin(message) {
   staged = new Map();
   if (!loaded.peek()) equipment = staged;
   open.clear();
+  reopen = true;
   for (const one of message.incidents) open.set(one.incident_id, one);
-  showIncidents();
-  const lines = message.faults.map((fault) => ({ state: "raised", at: fault.raised_at, fault }));
-  stream.value = newest([...stream.peek(), ...lines]);
+  addLines(message.faults.map((fault) => ({ state: "raised", at: fault.raised_at, fault })));
   addPiece(message.equipment ?? []);
 }
 
@@ -122,7 +123,7 @@ export function onStates(states) {
 
 /** A fault was raised or cleared. */
 export function onFault(state, fault, at) {
-  stream.value = newest([{ state, at, fault }, ...stream.peek()]);
+  addLines([{ state, at, fault }]);
   change(fault.equipment_id, (one) => {
     const others = one.open_faults.filter((other) => other.fault_id !== fault.fault_id);
     const { fault_id, kind, since_at } = fault;
@@ -137,38 +138,36 @@ export function onIncident(incident) {
   if (known && known.version > incident.version) return;
   if (incident.closed_at === null) open.set(incident.incident_id, incident);
   else open.delete(incident.incident_id);
-  showIncidents();
+  reopen = true;
+  later();
   const id = incident.closed_at === null ? incident.incident_id : null;
   change(incident.equipment_id, (one) => ({ ...one, incident_id: id }));
 }
 
 /** Lines of faults asked for over HTTP, added to those heard. */
 export function addHistory(faults) {
-  const lines = faults.flatMap((fault) => {
+  const heard = faults.flatMap((fault) => {
     const raised = { state: "raised", at: fault.raised_at, fault };
     // What happens at an instant (an alarm button) is over as it is raised: nothing to tell.
     const over = fault.cleared_at && fault.cleared_at !== fault.raised_at;
     return over ? [{ state: "cleared", at: fault.cleared_at, fault }, raised] : [raised];
   });
-  stream.value = newest([...stream.peek(), ...lines]);
+  addLines(heard);
 }
 
-function newest(lines) {
+function addLines(more) {
   const once = new Map();
-  for (const line of lines) {
+  for (const line of [...more, ...lines]) {
     const key = `${line.fault.fault_id} ${line.state}`;
     if (!once.has(key)) once.set(key, line);
   }
-  return [...once.values()].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, STREAM);
+  lines = [...once.values()].sort((a, b) => Date.parse(b.at) - Date.parse(a.at)).slice(0, STREAM);
+  later();
 }
 
 const WEIGHT = { critical: 4, high: 3, medium: 2, low: 1 };
 
-function showIncidents() {
-  incidents.value = [...open.values()].sort(
-    (a, b) => WEIGHT[b.severity] - WEIGHT[a.severity] || Date.parse(a.since_at) - Date.parse(b.since_at),
-  );
-}
+const byWeight = (a, b) => WEIGHT[b.severity] - WEIGHT[a.severity] || Date.parse(a.since_at) - Date.parse(b.since_at);
 
 function change(id, next) {
   if (!equipment.has(id)) return;
@@ -178,7 +177,7 @@ function change(id, next) {
   equipment.set(id, after);
   countIn(after, 1);
   dirty.add(id);
-  if (!asked) later();
+  later();
 }
 
 function countIn(one, by) {
@@ -187,6 +186,7 @@ function countIn(one, by) {
 
 /** With the next frame; a hidden page has no frames, and its title still counts. */
 function later() {
+  if (asked) return;
   asked = true;
   if (document.hidden) setTimeout(show, 1000);
   else requestAnimationFrame(show);
@@ -206,8 +206,10 @@ function show() {
     }
     dirty.clear();
     tally.value = { ...counts };
+    stream.value = lines;
+    if (reopen) incidents.value = [...open.values()].sort(byWeight);
     if (regroup) estates.value = grouped();
-    regroup = false;
+    reopen = regroup = false;
   });
 }
 

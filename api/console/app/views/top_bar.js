@@ -58,10 +58,13 @@ export function TopBar() {
   `;
 }
 
+/** So many at once; the list of incidents has them all. */
+const NEWS = 3;
+
 /** New critical incidents, until somebody opens or puts aside each. */
 function News() {
   return html`<div class="news" role="alert">
-    ${unseen.value.map(
+    ${unseen.value.slice(0, NEWS).map(
       (one) => html`<p key=${one.incident_id}>
         <b><i aria-hidden="true">▲</i> ${t("attention.new")}</b> <b>${named("incident_kind", one.kind)}</b>
         <span>${one.address ?? one.equipment_id}</span>
@@ -70,5 +73,6 @@ function News() {
         <button type="button" onClick=${() => acknowledge(one.incident_id)}>${t("attention.seen")}</button>
       </p>`,
     )}
+    ${unseen.value.length > NEWS && html`<p><a href="#/">${t("attention.more", { count: unseen.value.length - NEWS })}</a></p>`}
   </div>`;
 }
