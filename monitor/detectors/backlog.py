@@ -14,9 +14,9 @@ from monitor.detectors.book import Book
 from monitor.detectors.entrapment import rescue_modes
 from monitor.detectors.fleet import Fleet
 from monitor.detectors.judge import Judge
-from monitor.detectors.lane import Lane, Sample
-from monitor.detectors.order import Row
-from monitor.detectors.rules import ENTRAPMENTS, INDEX
+from monitor.detectors.lane import NUMBERS, Lane, Sample
+from monitor.detectors.order import Row, applied_offset
+from monitor.detectors.rules import ENTRAPMENTS, INDEX, RULES
 from monitor.domain.fault import FaultChange, FaultKind, FaultState
 
 #: History is searched this long after the last of it came.
@@ -100,25 +100,44 @@ class Backlog:
         last_dev = samples[-1].ts + lane.jump
         # What comes of this gap later goes on from here.
         self._gaps.setdefault(row, deque(maxlen=GAPS)).append(Gap(past.dev, gap_end, *self._fleet.packed(past)))
+        self._let_out(row, lane, samples, at)
         opened: FaultChange | None = None
         for line in told.take():
             if line.kind is not FaultKind.ENTRAPMENT:
                 continue
             if line.state is FaultState.RAISED:
                 opened = line
-            elif opened is not None:
-                if not self._known(row, opened.since_ms, line.at_ms):
-                    self._tell(row, opened, at, over=True)
-                opened = None
+                continue
+            if opened is not None and not self._known(row, opened.since_ms, line.at_ms):
+                self._tell(row, opened, at, over_ms=line.at_ms)
+            opened = None
         if opened is not None and not self._known(row, opened.since_ms, at):
-            over = bool(lane.way_open >= last_dev)
-            self._tell(row, opened, at, over=over)
-            if not over:
+            over_ms = round(lane.way_open + past.offset) if lane.way_open >= last_dev else None
+            self._tell(row, opened, at, over_ms=over_ms)
+            if over_ms is None:
                 i = INDEX[opened.evidence["source"]]
                 lane.active[i] = lane.told[i] = True
                 lane.since[i] = past.since[i]
         elif opened is None and lane.shut_since <= gap_end and not lane.way_open >= first_dev:
             self._carry_on(past, lane)
+
+    def _let_out(self, row: int, lane: Lane, samples: list[Row], at: int) -> None:
+        """The history shows the way out of an entrapment that the present holds open."""
+        fault = self._book.open.get((row, FaultKind.ENTRAPMENT))
+        if fault is None:
+            return
+        shift = lane.jump + applied_offset(lane.offset, lane.offset_since, lane.last_recv, NUMBERS)
+        ways = (s.ts for s in samples if s.closed == 0 and s.zone == 1)
+        out_ts = next((ts for ts in ways if ts + shift > fault.since_ms), None)
+        if out_ts is None or any(lane.active[i] and lane.since[i] > out_ts + lane.jump for i in ENTRAPMENTS):
+            return  # or somebody is shut in again since
+        over_ms = round(out_ts + shift)
+        for i in ENTRAPMENTS:
+            lane.active[i] = lane.told[i] = False
+            self._book.release(
+                row, self._names[row], FaultKind.ENTRAPMENT, RULES[i].name, at, {"history": True}, over_ms=over_ms
+            )
+        lane.alarm = False
 
     def _carry_on(self, past: Lane, lane: Lane) -> None:
         """Somebody is shut in at a floor since the gap: how they came there is known now, and since when."""
@@ -164,14 +183,14 @@ class Backlog:
                 return True
         return False
 
-    def _tell(self, row: int, line: FaultChange, at: int, *, over: bool) -> None:
+    def _tell(self, row: int, line: FaultChange, at: int, *, over_ms: int | None) -> None:
         name, source = self._names[row], line.evidence["source"]
         evidence = {**line.evidence, "history": True, "happened_at": line.at_ms}
         if (row, FaultKind.ENTRAPMENT) in self._book.open:
             return  # people are already on their way to this lift
         self._book.raise_(row, name, line.kind, source, at, line.since_ms, evidence)
-        if over:
-            self._book.release(row, name, line.kind, source, at, {"history": True})
+        if over_ms is not None:
+            self._book.release(row, name, line.kind, source, at, {"history": True}, over_ms=over_ms)
 
     def dump(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

@@ -67,9 +67,17 @@ class Book:
         )
 
     def release(
-        self, number: int, equipment_id: str, kind: FaultKind, source: str, at_ms: int, evidence: Mapping[str, Any]
+        self,
+        number: int,
+        equipment_id: str,
+        kind: FaultKind,
+        source: str,
+        at_ms: int,
+        evidence: Mapping[str, Any],
+        *,
+        over_ms: int | None = None,
     ) -> None:
-        """`source` no longer holds the fault; it is cleared when nothing does."""
+        """`source` no longer holds the fault; it is cleared when nothing does. `over_ms`: since when, if told late."""
         known = self.open.get((number, kind))
         if known is None or source not in known.sources:
             return
@@ -78,7 +86,7 @@ class Book:
             return
         del self.open[number, kind]
         if kind is FaultKind.ENTRAPMENT and self.entrapments.get(number):
-            self.entrapments[number][-1][1] = at_ms
+            self.entrapments[number][-1][1] = at_ms if over_ms is None else min(at_ms, over_ms)
         self._lines.append(
             FaultChange(
                 at_ms=at_ms,

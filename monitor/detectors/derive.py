@@ -7,7 +7,7 @@ from typing import Any
 from monitor.detectors.entrapment import INSPECTION, rescue_modes
 from monitor.detectors.lane import Lane, Ops, Sample
 from monitor.detectors.motion import SPEED_SLACK
-from monitor.detectors.rules import ENTRAPMENTS
+from monitor.detectors.rules import ALARM, ENTRAPMENTS
 
 NAN = float("nan")
 #: A position that differs by less shows no movement.
@@ -123,6 +123,9 @@ def _rescue(s: Lane, x: Sample, th: Any, o: Ops) -> None:
     was_shut = was_shut & ((s.alarm_at - s.dev <= th.belief_ms) | s.on_changes)
     unknown = (x.follows ^ True) | (s.alarm_at - s.dev > th.belief_ms)
     is_shut = stands & (rescue_modes(x) ^ True) & unknown & (x.dev - s.alarm_at <= th.belief_ms)
-    s.alarm = s.alarm | (crossed & (was_shut | is_shut))
+    pressed = crossed & (was_shut | is_shut)
+    s.alarm = s.alarm | pressed
+    s.since[ALARM] = o.where(pressed, s.alarm_at, s.since[ALARM])
     s.alarm_at = o.where(crossed, NAN, s.alarm_at)
-    s.shut_since = o.where(stands, o.where(s.shut_since == s.shut_since, s.shut_since, x.dev), NAN)
+    stood = (s.shut_since == s.shut_since) & x.proven
+    s.shut_since = o.where(stands, o.where(stood, s.shut_since, x.dev), NAN)

@@ -155,7 +155,8 @@ class Judge:
             kind, source = _TOLD_AS[i]
             silence = i >= len(RULES)
             if not holds:
-                self.book.release(row, name, kind, source, at, {} if silence else evidence(lane))
+                over_ms = None if silence else round(lane.dev + offset)
+                self.book.release(row, name, kind, source, at, {} if silence else evidence(lane), over_ms=over_ms)
             elif silence:
                 self.book.raise_(row, name, kind, source, at, _silent_since(lane, kind), evidence(lane))
             else:

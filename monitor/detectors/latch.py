@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.detectors.lane import Lane, Ops
-from monitor.detectors.rules import RULES, SILENCE, STUCK, UNINTENDED, Rule
+from monitor.detectors.rules import ALARM, RULES, SILENCE, STUCK, UNINTENDED, Rule
 
 NAN = float("nan")
 
@@ -38,7 +38,7 @@ def evaluate(s: Lane, t: Any, now: Any, th: Any, o: Ops, *, tell: Any, believed:
             s.sensor_stuck = s.active[i]
         elif i == UNINTENDED:
             s.unintended = s.active[i]
-    s.alarm = s.alarm & (s.active[_ALARM])
+    s.alarm = s.alarm & (s.active[ALARM])
     s.fire_dev = next_at
     return changed | judge_silence(s, now, th, o)
 
@@ -111,6 +111,3 @@ def restart_delays(s: Lane, gap: Any, o: Ops) -> None:
     for i, rule in enumerate(RULES):
         if not rule.keeps:
             s.since[i] = o.where(gap, NAN, s.since[i])
-
-
-_ALARM = next(i for i, rule in enumerate(RULES) if rule.name == "entrapment_alarm_button")

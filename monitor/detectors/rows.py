@@ -19,7 +19,7 @@ from monitor.detectors.intake import Intake
 from monitor.detectors.judge import Judge
 from monitor.detectors.lane import NUMBERS, Lane
 from monitor.detectors.order import NAN, WAIT_MS, Place, Row, applied_offset, rows_of
-from monitor.detectors.rules import UNINTENDED
+from monitor.detectors.rules import ALARM, UNINTENDED
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord
 from monitor.domain.fault import FaultKind
 from monitor.domain.reading import HISTORY
@@ -138,7 +138,7 @@ class Rows:
         if lane.known and dev < lane.dev and not (shut_in and lane.shut_since <= dev):
             self.backlog.add_alarm(row, dev, now)
         elif believed and at_once:
-            lane.alarm = True
+            lane.alarm, lane.since[ALARM] = True, min(float(dev), lane.dev + (now - lane.last_recv))
             self._judge.instant(row, lane, float(now))
         elif not lane.known or dev >= lane.dev:
             lane.alarm_at = float(dev)

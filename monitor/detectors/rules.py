@@ -69,7 +69,7 @@ RULES: tuple[Rule, ...] = (
         ready=entrapment.flag_up,
         **_ENTRAPMENT,
     ),
-    Rule(name="entrapment_alarm_button", condition=entrapment.alarm, silent=True, **_ENTRAPMENT),
+    Rule(name="entrapment_alarm_button", condition=entrapment.alarm, silent=True, keeps=True, **_ENTRAPMENT),
     Rule(
         name="stopped_outside_door_zone",
         kind=K.STOPPED_OUTSIDE_DOOR_ZONE,
@@ -134,4 +134,5 @@ INDEX: dict[str, int] = {rule.name: i for i, rule in enumerate(RULES)}
 LATCHES = len(RULES) + len(SILENCE)
 STUCK = INDEX["passenger_sensor_stuck"]
 UNINTENDED = INDEX["unintended_car_movement"]
+ALARM = INDEX["entrapment_alarm_button"]
 ENTRAPMENTS = tuple(i for i, rule in enumerate(RULES) if rule.kind is K.ENTRAPMENT)

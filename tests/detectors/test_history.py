@@ -184,3 +184,69 @@ def test_a_door_seen_open_in_time_counts_between_late_samples(counts: bool) -> N
         m.delayed_until(m.at + 12_000) if came - 1500 < m.sent <= came or m.sent == closed else m for m in lift.mail
     )
     assert judge(lift, mail=late).kinds() == set()
+
+
+@pytest.mark.parametrize("after_ms", [1000, 20_000])
+@pytest.mark.parametrize("gap_ms", [5, 200])
+def test_each_of_two_entrapments_in_history_is_told(after_ms: int, gap_ms: int) -> None:
+    out = Outage()
+    lift = out.lift
+    lift.board()
+    lift.stop_between(7)
+    second = lift.s
+    lift.wait(50)
+    lift.level_and_open()
+    lift.wait(1)
+    lift.change(passenger=0)
+    lift.wait(3)
+    lift.close_door()
+    end = lift.now
+    lift.wait(100)
+    lines = judge(lift, mail=backlog(lift.mail, out.begin, end, end + after_ms, gap_ms))
+    assert lines.since(KIND) == [out.stopped, second]
+    assert None not in lines.cleared(KIND)
+
+
+def test_history_shows_the_way_out_of_an_entrapment_that_the_present_holds_open() -> None:
+    out = Outage(trapped_s=200)
+    lift = out.lift
+    lift.wait(60)
+    begin = round(out.stopped * 1000) + 40_000  # it was raised in time, then the network went
+    told_at = out.end + 30_000
+    mail = backlog(lift.mail, begin, out.end + 1, told_at)
+    ((raised, cleared),) = judge(lift, mail=mail).spans(KIND)
+    assert raised == out.stopped + 20
+    last = max(m.at for m in mail if begin <= m.sent <= out.end)
+    assert cleared is not None
+    assert told_at / 1000 <= cleared <= last / 1000 + 15
+
+
+def test_history_lets_nobody_out_who_was_shut_in_after_it() -> None:
+    out = Outage(trapped_s=100)
+    lift = out.lift
+    lift.wait(5)
+    lift.board()
+    lift.stop_between(7)
+    lift.wait(100)
+    begin = round(out.stopped * 1000) + 40_000
+    mail = backlog(lift.mail, begin, out.end, lift.now - 30_000)
+    assert judge(lift, mail=mail).cleared(KIND)[-1] is None
+
+
+@pytest.mark.parametrize("seen_before", [True, False])
+def test_a_button_told_late_counts_in_the_car_as_it_was_then(seen_before: bool) -> None:
+    lift = Lift()
+    lift.wait(20)
+    begin = lift.now
+    lift.board()
+    lift.wait(1)
+    lift.depart()
+    lift.event(90)
+    lift.run_to(4)
+    lift.alight()
+    lift.run_to(1)
+    lift.wait(3)
+    end = lift.now
+    lift.wait(60)
+    mail = backlog(lift.mail, begin, end, end + (1000 if seen_before else 20_000), 200)
+    assert judge(lift, mail=mail).kinds() == {"car_alarm_button"}
