@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detectors.book import Book
-from monitor.detectors.entrapment import rescue_modes
 from monitor.detectors.fleet import Fleet
 from monitor.detectors.judge import Judge
 from monitor.detectors.lane import NUMBERS, Lane, Sample
@@ -153,10 +152,7 @@ class Backlog:
         for sample in samples:
             dev = sample.ts + past.jump
             while alarms and alarms[0] < dev:
-                pressed = alarms.pop(0)
-                if past.mv == 0 and past.closed == 1 and not rescue_modes(past):
-                    past.alarm = True
-                    judge.instant(row, past, past.last_recv + max(0.0, pressed - past.dev))
+                past.alarm_at = alarms.pop(0)
             if (sample.ts, sample.seq) != seen and not dev < past.dev:
                 seen = (sample.ts, sample.seq)
                 judge.sample(row, past, _own_time(sample, past))
