@@ -2,7 +2,12 @@
 const REMEMBERED = "tiwei.language";
 const TAGS = { zh: "zh-CN", en: "en-GB" };
 const OTHER = { zh: "en", en: "zh" };
-const FAILURES = { 0: "sign_in.unreachable", 401: "sign_in.wrong", 403: "sign_in.wrong", 422: "sign_in.wrong", 429: "sign_in.locked" };
+const FAILURES = {
+  0: "sign_in.unreachable",
+  401: "sign_in.wrong",
+  422: "sign_in.wrong",
+  429: "sign_in.locked",
+};
 
 const form = document.querySelector("form");
 const said = document.getElementById("said");

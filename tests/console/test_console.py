@@ -142,7 +142,7 @@ async def test_an_incident_is_worked_on_by_two_people(operated: Operated, watche
     await second.page.route("**/actions", lambda route: hold(route, page))
     await second.page.click(".action-form .send")
     await expect(second.page.locator(".refused")).to_contain_text("待处置 → 已派单")
-    await expect(second.page.locator(".timeline li").first).to_contain_text("通达维保 A 组")
+    await expect(second.page.locator(".timeline li").first).to_contain_text("派往 通达维保 A 组")
     await second.page.unroute("**/actions")
     await second.page.click(".action-form .send")
     await expect(page.locator(".timeline li").first).to_contain_text("已电话安抚")

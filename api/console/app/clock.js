@@ -63,6 +63,7 @@ export function howLong(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 60) return t("age.seconds", { s });
   if (s < 3600) return t("age.minutes", { m: Math.floor(s / 60), s: String(s % 60).padStart(2, "0") });
-  if (s < 86_400) return t("age.hours", { h: Math.floor(s / 3600), m: String(Math.floor((s % 3600) / 60)).padStart(2, "0") });
+  const m = String(Math.floor((s % 3600) / 60)).padStart(2, "0");
+  if (s < 86_400) return t("age.hours", { h: Math.floor(s / 3600), m });
   return t("age.days", { d: Math.floor(s / 86_400), h: Math.floor((s % 86_400) / 3600) });
 }

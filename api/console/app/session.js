@@ -16,7 +16,7 @@ export async function loadSession() {
 
 const STAY_MS = 300_000;
 
-/** Watching is work: while the page is in sight the sign-in does not count as idle. Its whole length stays what it is. */
+/** Watching is work: while the page is in sight the sign-in is not idle. Its whole length stays what it is. */
 export function staySignedIn() {
   setInterval(() => {
     if (!document.hidden) ask("session").catch(() => {});

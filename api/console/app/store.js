@@ -1,5 +1,5 @@
-// What the centre told us so far: equipment, open incidents, latest faults. Changes are gathered and shown once a frame,
-// however many come.
+// What the centre told us so far: equipment, open incidents, latest faults. Changes are gathered and shown once a
+// frame, however many come.
 import { batch, signal } from "../vendor/signals.js";
 import { ALL_FACES, faceOf, facetsOf } from "./faces.js";
 
@@ -222,7 +222,8 @@ function grouped() {
   }
   const byName = new Intl.Collator("zh-CN", { numeric: true }).compare;
   const address = (one) => one.place?.address ?? one.equipment_id;
+  const byAddress = (a, b) => byName(address(a), address(b));
   return [...groups]
     .sort(([a], [b]) => byName(a, b))
-    .map(([estate, all]) => ({ estate, ids: all.sort((a, b) => byName(address(a), address(b))).map((one) => one.equipment_id) }));
+    .map(([estate, all]) => ({ estate, ids: all.sort(byAddress).map((one) => one.equipment_id) }));
 }

@@ -1,5 +1,5 @@
 // What the one who is signed in can do about an incident. Nothing is taken for done before the server says so.
-import { useEffect, useRef, useState } from "../../vendor/preact-hooks.js";
+import { useLayoutEffect, useRef, useState } from "../../vendor/preact-hooks.js";
 import { html } from "../html.js";
 import { ask } from "../http.js";
 import { recordsAsOf } from "../live.js";
@@ -20,11 +20,18 @@ function refusal(problem, incident) {
     return t("action.changed", { before: named("status", incident.status), now: named("status", present.status) });
   }
   const slug = String(problem.body.type ?? "").split(":").at(-1);
-  return t("action.refused", { why: has(`problem.${slug}`) ? t(`problem.${slug}`) : (problem.body.detail ?? problem.message) });
+  const why = has(`problem.${slug}`) ? t(`problem.${slug}`) : (problem.body.detail ?? problem.message);
+  return t("action.refused", { why });
 }
 
 function Step({ step, incident, chosen, onChoose }) {
-  return html`<button type="button" class="step ${step} ${chosen ? "chosen" : ""}" aria-pressed=${chosen} disabled=${recordsAsOf.value !== null} onClick=${onChoose}>
+  return html`<button
+    type="button"
+    class="step ${step} ${chosen ? "chosen" : ""}"
+    aria-pressed=${chosen}
+    disabled=${recordsAsOf.value !== null}
+    onClick=${onChoose}
+  >
     ${t(`step.${step}`)}${needsText(incident, step) && html`<span aria-hidden="true">…</span>`}
   </button>`;
 }
@@ -33,26 +40,44 @@ function Form({ incident, step, onSent, onRefused, onCancel }) {
   const [text, setText] = useState("");
   const [extra, setExtra] = useState("");
   const [busy, setBusy] = useState(false);
-  const field = useRef(null);
+  const form = useRef(null);
   const required = needsText(incident, step);
-  useEffect(() => field.current.focus(), []);
+  // Before anything can be typed: later it would take the focus away from somebody who is quick.
+  useLayoutEffect(() => form.current.querySelector("input, textarea").focus(), []);
   const send = async (event) => {
     event.preventDefault();
     setBusy(true);
     const [name, , read] = DETAILS[step] ?? [];
     const detail = name && extra.trim() ? { [name]: read(extra) } : {};
     const body = { action: step, version: incident.version, ...detail, ...(text.trim() && { text: text.trim() }) };
-    await ask(`incidents/${encodeURIComponent(incident.incident_id)}/actions`, { method: "POST", body }).then(onSent, onRefused);
+    const path = `incidents/${encodeURIComponent(incident.incident_id)}/actions`;
+    await ask(path, { method: "POST", body }).then(onSent, onRefused);
     setBusy(false);
   };
   const [name, type] = DETAILS[step] ?? [];
-  return html`<form class="action-form" onSubmit=${send}>
+  const barred = busy || recordsAsOf.value !== null || (required && !text.trim());
+  return html`<form class="action-form" ref=${form} onSubmit=${send}>
     ${name && html`<label for="action-detail">${t(`action.${name}`)}</label>
-    <input id="action-detail" type=${type} min="0" max="1000" maxlength="200" value=${extra} onInput=${(event) => setExtra(event.target.value)} />`}
+    <input
+      id="action-detail"
+      type=${type}
+      min="0"
+      max="1000"
+      maxlength="200"
+      value=${extra}
+      onInput=${(event) => setExtra(event.target.value)}
+    />`}
     <label for="action-text">${t(required ? `action.why_${step}` : "action.remark")}</label>
-    <textarea id="action-text" rows="3" maxlength="2000" required=${required} value=${text} onInput=${(event) => setText(event.target.value)} ref=${field}></textarea>
+    <textarea
+      id="action-text"
+      rows="3"
+      maxlength="2000"
+      required=${required}
+      value=${text}
+      onInput=${(event) => setText(event.target.value)}
+    ></textarea>
     <div>
-      <button type="submit" class="send" disabled=${busy || recordsAsOf.value !== null || (required && !text.trim())}>${t("action.send", { step: t(`step.${step}`) })}</button>
+      <button type="submit" class="send" disabled=${barred}>${t("action.send", { step: t(`step.${step}`) })}</button>
       <button type="button" onClick=${onCancel}>${t("action.cancel")}</button>
     </div>
   </form>`;
@@ -77,8 +102,19 @@ export function Actions({ incident, onDone }) {
     <h2 id="actions-heading">${t("incident.actions")}</h2>
     ${refused && html`<p class="refused" role="alert">${refused}</p>`}
     <div class="steps">
-      ${steps.map((one) => html`<${Step} key=${one} step=${one} incident=${incident} chosen=${step === one} onChoose=${() => setStep(one)} />`)}
+      ${steps.map((one) => {
+        const choose = () => setStep(one);
+        return html`<${Step} key=${one} step=${one} incident=${incident} chosen=${step === one} onChoose=${choose} />`;
+      })}
     </div>
-    ${steps.includes(step) && html`<${Form} key=${step} incident=${incident} step=${step} onSent=${sent} onRefused=${failed} onCancel=${() => setStep(null)} />`}
+    ${steps.includes(step) &&
+    html`<${Form}
+      key=${step}
+      incident=${incident}
+      step=${step}
+      onSent=${sent}
+      onRefused=${failed}
+      onCancel=${() => setStep(null)}
+    />`}
   </section>`;
 }

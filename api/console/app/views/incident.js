@@ -45,12 +45,16 @@ function useIncident(id) {
 
 function Facts({ incident }) {
   const one = equipmentOf(incident.equipment_id);
+  const kind = one ? named("kind", one.kind) : t("fact.equipment");
+  const code = incident.rescue_code && html`<b class="code">${incident.rescue_code}</b>`;
   return html`<section class="panel" aria-labelledby="facts-heading">
     <h2 id="facts-heading">${t("incident.facts")}</h2>
     <dl class="facts">
       <${Fact} term=${t("fact.address")}>${incident.address}<//>
-      <${Fact} term=${t("fact.rescue_code")}>${incident.rescue_code && html`<b class="code">${incident.rescue_code}</b>`}<//>
-      <${Fact} term=${t("fact.equipment")}><a href=${liftAt(incident.equipment_id)}>${one ? named("kind", one.kind) : t("fact.equipment")} ${incident.equipment_id}</a><//>
+      <${Fact} term=${t("fact.rescue_code")}>${code}<//>
+      <${Fact} term=${t("fact.equipment")}>
+        <a href=${liftAt(incident.equipment_id)}>${kind} ${incident.equipment_id}</a>
+      <//>
       <${Fact} term=${t("fact.people")}>${t(incident.people ? "incident.people_maybe" : "incident.people_none")}<//>
       <${Fact} term=${t("fact.since")}><${At} at=${incident.since_at} /><//>
       <${Fact} term=${t("fact.opened")}><${At} at=${incident.opened_at} /><//>
@@ -71,11 +75,27 @@ function Facts({ incident }) {
 function Present({ incident }) {
   const state = equipmentOf(incident.equipment_id)?.state;
   return html`<section class="panel readings" aria-labelledby="present-heading">
-    <h2 id="present-heading">${t(state?.silent ? "lift.last_state" : "lift.state")}<${AsOf} since=${readingsAsOf.value} /></h2>
+    <h2 id="present-heading">
+      ${t(state?.silent ? "lift.last_state" : "lift.state")}<${AsOf} since=${readingsAsOf.value} />
+    </h2>
     ${state?.silent && html`<p class="alert">${t("state.unknown_since", { time: clock(state.received_at) })}</p>`}
     <p>${state ? inWords(state) : t("lift.never_seen")}</p>
     <a class="button" href=${liftAt(incident.equipment_id)}>${t("incident.watch")}</a>
   </section>`;
+}
+
+function Heading({ incident }) {
+  const lasts = t(incident.closed_at ? "incident.lasted" : "incident.age");
+  const kind = named("incident_kind", incident.kind);
+  return html`<header class="page-heading">
+    <a class="back" href="#/">← ${t("page.overview")}</a>
+    <h1><${Severity} of=${incident.severity} /> ${kind} <small>${incident.incident_no}</small></h1>
+    <p>
+      <span class="status ${incident.status}">${named("status", incident.status)}</span>
+      ${" "}${lasts} <${Age} since=${incident.since_at} until=${incident.closed_at} />
+    </p>
+    <${AsOf} since=${recordsAsOf.value} />
+  </header>`;
 }
 
 export function Incident({ id }) {
@@ -85,12 +105,7 @@ export function Incident({ id }) {
   if (incident === null) return html`<p class="empty">${t("incident.not_found")}</p>`;
   if (!incident) return html`<p class="waiting">${t("page.loading")}</p>`;
   return html`
-    <header class="page-heading">
-      <a class="back" href="#/">← ${t("page.overview")}</a>
-      <h1><${Severity} of=${incident.severity} /> ${named("incident_kind", incident.kind)} <small>${incident.incident_no}</small></h1>
-      <p><span class="status ${incident.status}">${named("status", incident.status)}</span> ${t(incident.closed_at ? "incident.lasted" : "incident.age")} <${Age} since=${incident.since_at} until=${incident.closed_at} /></p>
-      <${AsOf} since=${recordsAsOf.value} />
-    </header>
+    <${Heading} incident=${incident} />
     <div class="incident-page records">
       <div>
         <${Facts} incident=${incident} />

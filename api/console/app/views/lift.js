@@ -17,7 +17,7 @@ import { StateFacts } from "./state_facts.js";
 /** How much of the past stands beside the present, ms, and how many samples of it at most. */
 const PAST_MS = 300_000;
 const KEPT = 700;
-/** The server says when a lift has gone silent. Should it ever not: no sound of any kind for this long, ms, is silence. */
+/** The server says when a lift has gone silent. Should it ever not: nothing at all for this long, ms, is silence. */
 const SURELY_SILENT_MS = 90_000;
 const WITH_SHAFT = new Set(["lift"]);
 
@@ -37,7 +37,8 @@ function useSamples(id) {
   useEffect(() => {
     watch([id]);
     const stop = listen((message) => {
-      if (message.type === "reading" && message.equipment_id === id) setSamples((before) => merged(before, message.readings));
+      if (message.type !== "reading" || message.equipment_id !== id) return;
+      setSamples((before) => merged(before, message.readings));
     });
     return () => {
       stop();
@@ -86,7 +87,8 @@ function unknownSince(one, state) {
 function Freshness({ state, since }) {
   if (!state) return html`<p class="freshness none">${t("lift.never_seen")}</p>`;
   if (readingsAsOf.value !== null) return html`<p class="freshness old"><${AsOf} since=${readingsAsOf.value} /></p>`;
-  if (since) return html`<p class="freshness old" role="status">${t("state.unknown_since", { time: clock(since) })}</p>`;
+  const unknown = t("state.unknown_since", { time: clock(since) });
+  if (since) return html`<p class="freshness old" role="status">${unknown}</p>`;
   const age = howLong(second.value - Date.parse(state.received_at));
   return html`<p class="freshness">${t("lift.sample_age", { age })}</p>`;
 }
@@ -97,11 +99,18 @@ function Open({ one }) {
     <h2 id="open-heading">${t("lift.open_faults")}</h2>
     ${incident &&
     html`<a class="to-incident ${incident.severity}" href=${incidentAt(incident.incident_id)}>
-      <${Severity} of=${incident.severity} /> ${named("incident_kind", incident.kind)} ${incident.incident_no} · ${named("status", incident.status)}
+      <${Severity} of=${incident.severity} />
+      ${` ${named("incident_kind", incident.kind)} ${incident.incident_no} · ${named("status", incident.status)}`}
     </a>`}
     ${one.open_faults.length === 0 && html`<p class="empty">${t("lift.no_open_faults")}</p>`}
     <ul class="fault-list">
-      ${one.open_faults.map((fault) => html`<li key=${fault.fault_id}><b>${named("fault", fault.kind)}</b> <span>${t("fact.since")} ${clock(fault.since_at)}</span> <${Age} since=${fault.since_at} /></li>`)}
+      ${one.open_faults.map(
+        (fault) => html`<li key=${fault.fault_id}>
+          <b>${named("fault", fault.kind)}</b>
+          <span>${t("fact.since")} ${clock(fault.since_at)}</span>
+          <${Age} since=${fault.since_at} />
+        </li>`,
+      )}
     </ul>
   </section>`;
 }
@@ -119,20 +128,27 @@ function Register({ one }) {
   </section>`;
 }
 
-const floors = (one) => (one.top_floor === null || one.bottom_floor === null ? null : `${one.bottom_floor} … ${one.top_floor}`);
+function floors({ bottom_floor: bottom, top_floor: top }) {
+  return bottom === null || top === null ? null : `${bottom} … ${top}`;
+}
 
 function Heading({ one, state, since }) {
   return html`<header class="page-heading">
     <a class="back" href="#/">← ${t("page.overview")}</a>
     <h1>${one.place?.address ?? one.equipment_id}</h1>
-    <p>${named("kind", one.kind)}${one.rescue_code && html` · ${t("fact.rescue_code")} <b>${one.rescue_code}</b>`}${one.registered === false && html` · ${t("lift.unregistered")}`}</p>
+    <p>
+      ${named("kind", one.kind)}
+      ${one.rescue_code && html`<span> · ${t("fact.rescue_code")} <b>${one.rescue_code}</b></span>`}
+      ${one.registered === false && html`<span> · ${t("lift.unregistered")}</span>`}
+    </p>
     <${Freshness} state=${state} since=${since} />
   </header>`;
 }
 
 function useLevels(one, samples) {
   const { bottom_floor, top_floor, floor_height_m } = one ?? {};
-  const levels = useMemo(() => new Levels({ bottom_floor, top_floor, floor_height_m }), [bottom_floor, top_floor, floor_height_m]);
+  const known = [bottom_floor, top_floor, floor_height_m];
+  const levels = useMemo(() => new Levels({ bottom_floor, top_floor, floor_height_m }), known);
   useMemo(() => samples.forEach((state) => levels.learn(state)), [levels, samples]);
   return levels;
 }

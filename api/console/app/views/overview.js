@@ -36,7 +36,10 @@ export function Overview() {
     <${Figures} />
     <div class="overview">
       <section class="panel incidents records" aria-labelledby="incidents-heading">
-        <h2 id="incidents-heading">${t("page.open_incidents")} <span class="count">${incidents.value.length}</span><${AsOf} since=${recordsAsOf.value} /></h2>
+        <h2 id="incidents-heading">
+          ${t("page.open_incidents")} <span class="count">${incidents.value.length}</span>
+          <${AsOf} since=${recordsAsOf.value} />
+        </h2>
         <${IncidentList} />
       </section>
       <section class="panel stream readings" aria-labelledby="stream-heading">

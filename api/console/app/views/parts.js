@@ -7,7 +7,8 @@ const SEVERITY_SIGNS = { critical: "▲", high: "◆", medium: "●", low: "○"
 
 /** How grave, in colour, sign and word. */
 export function Severity({ of }) {
-  return html`<span class="severity ${of}"><i aria-hidden="true">${SEVERITY_SIGNS[of]}</i>${named("severity", of)}</span>`;
+  const sign = html`<i aria-hidden="true">${SEVERITY_SIGNS[of]}</i>`;
+  return html`<span class="severity ${of}">${sign}${named("severity", of)}</span>`;
 }
 
 /** An age that counts on; `until` given: a length of time that is over. */
@@ -35,5 +36,8 @@ export function addressOf(one) {
 /** A term and its value; unknown (null) is said as such. */
 export function Fact({ term, children }) {
   const known = children !== null && children !== undefined && children !== "";
-  return html`<div class="fact"><dt>${term}</dt><dd class=${known ? "" : "unknown"}>${known ? children : t("value.unknown")}</dd></div>`;
+  return html`<div class="fact">
+    <dt>${term}</dt>
+    <dd class=${known ? "" : "unknown"}>${known ? children : t("value.unknown")}</dd>
+  </div>`;
 }

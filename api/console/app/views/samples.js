@@ -66,7 +66,10 @@ function Strip({ levels, samples }) {
   const now = second.value;
   const all = spans(samples, now);
   return html`<div class="strip">
-    <p class="strip-labels"><span>${levels.floors.at(-1)}</span><span>${levels.floors[0]}</span><span>${t("strip.door")}</span><span>${t("strip.passenger")}</span></p>
+    <p class="strip-labels">
+      <span>${levels.floors.at(-1)}</span><span>${levels.floors[0]}</span>
+      <span>${t("strip.door")}</span><span>${t("strip.passenger")}</span>
+    </p>
     <svg viewBox="0 0 1000 150" preserveAspectRatio="none" role="img" aria-label=${t("strip.told")}>
       ${TICKS.map((tick) => html`<line key=${tick} class="tick" x1=${tick * 200} x2=${tick * 200} y1="0" y2="150" />`)}
       <path class="height" d=${line(all, levels)} />
@@ -83,21 +86,25 @@ function LiftRow({ state }) {
   return html`<tr>
     <td>${clock(state.sampled_at)}</td><td>${state.car_position ?? "?"}</td><td>${movement(state) ?? "?"}</td>
     <td>${state.speed_mps?.toFixed(2) ?? "?"}</td><td>${word(state.door_closed, "door.open", "door.closed")}</td>
-    <td>${word(state.door_zone, "zone.out", "zone.in")}</td><td>${word(state.passenger, "passenger.no", "passenger.yes")}</td>
+    <td>${word(state.door_zone, "zone.out", "zone.in")}</td>
+    <td>${word(state.passenger, "passenger.no", "passenger.yes")}</td>
   </tr>`;
 }
 
-const LIFT_COLUMNS = ["fact.sampled", "fact.floor", "fact.movement", "fact.speed", "fact.door", "fact.zone", "fact.passenger"];
+const LIFT_COLUMNS = [
+  "fact.sampled", "fact.floor", "fact.movement", "fact.speed", "fact.door", "fact.zone", "fact.passenger",
+];
 
 export function Samples({ levels, samples }) {
   if (samples.length === 0) return null;
+  const latest = samples.slice(-ROWS).reverse();
   return html`<section class="panel samples" aria-labelledby="samples-heading">
     <h2 id="samples-heading">${t("lift.samples")}</h2>
     <${Strip} levels=${levels} samples=${samples} />
     <div class="scroll" tabindex="0" role="group" aria-labelledby="samples-heading">
       <table>
         <thead><tr>${LIFT_COLUMNS.map((key) => html`<th key=${key} scope="col">${t(key)}</th>`)}</tr></thead>
-        <tbody>${samples.slice(-ROWS).reverse().map((state) => html`<${LiftRow} key=${state.sampled_at} state=${state} />`)}</tbody>
+        <tbody>${latest.map((state) => html`<${LiftRow} key=${state.sampled_at} state=${state} />`)}</tbody>
       </table>
     </div>
   </section>`;

@@ -14,6 +14,7 @@ const STOREY = 170;
 const TOP = 16;
 const BOTTOM = 424;
 const LABELS = 18;
+const LEAST_CAR = 9;
 /** The unlocking zone on either side of a level, m; drawn for the eye, what counts is what the lift reports. */
 const ZONE_M = 0.2;
 const USUAL_STOREY_M = 3;
@@ -42,15 +43,17 @@ function useCar(levels, state) {
 function Whole({ levels, step, car, marks }) {
   const all = levels.floors;
   const every = Math.ceil(all.length / LABELS);
+  const height = Math.max(step, LEAST_CAR);
   return html`<svg class="whole-shaft" viewBox="0 0 120 440" aria-hidden="true">
     <rect class="well" x="52" y=${TOP} width="44" height=${BOTTOM - TOP} rx="3" />
     ${all.map(
       (floor, place) => html`<g key=${floor}>
         <line class="storey" x1="46" x2="96" y1=${BOTTOM - place * step} y2=${BOTTOM - place * step} />
-        ${place % every === 0 && html`<text class="floor" x="40" y=${BOTTOM - (place + 0.5) * step + 4} text-anchor="end">${floor}</text>`}
+        ${place % every === 0 &&
+        html`<text class="floor" x="40" y=${BOTTOM - (place + 0.5) * step + 4} text-anchor="end">${floor}</text>`}
       </g>`,
     )}
-    <g ref=${car}><rect class="car ${marks}" x="56" y=${-Math.max(step, 9)} width="36" height=${Math.max(step, 9)} rx="2" /></g>
+    <g ref=${car}><rect class="car ${marks}" x="56" y=${-height} width="36" height=${height} rx="2" /></g>
   </svg>`;
 }
 
@@ -108,7 +111,8 @@ function marksOf(state) {
 function told(levels, state) {
   const door = state.door_closed === null ? "value.unknown" : state.door_closed ? "door.closed" : "door.open";
   const somebody = state.passenger === null ? "value.unknown" : state.passenger ? "passenger.yes" : "passenger.no";
-  const parts = [t("shaft.floor", { floor: state.car_position ?? "?" }), movement(state), t(door), t(somebody), level(levels, state)];
+  const floor = t("shaft.floor", { floor: state.car_position ?? "?" });
+  const parts = [floor, movement(state), t(door), t(somebody), level(levels, state)];
   return parts.filter(Boolean).join(", ");
 }
 
@@ -121,7 +125,8 @@ export function Shaft({ levels, state, unknown }) {
   return html`<section class="panel shaft" aria-labelledby="shaft-heading">
     <h2 id="shaft-heading">${t("lift.shaft")}</h2>
     <div class="indicator ${marks}" aria-live="off">
-      <i aria-hidden="true">${state.car_status === 1 ? (SIGN[state.car_direction] ?? "") : ""}</i><b>${state.car_position ?? "?"}</b>
+      <i aria-hidden="true">${state.car_status === 1 ? (SIGN[state.car_direction] ?? "") : ""}</i>
+      <b>${state.car_position ?? "?"}</b>
       <span>${unknown ? t("lift.last_known") : level(levels, state)}</span>
     </div>
     <div class="pictures" role="img" aria-label=${told(levels, state)}>

@@ -3,8 +3,9 @@ import { html } from "../html.js";
 import { t } from "../words.js";
 import { Fact } from "./parts.js";
 
-const chosen = (value, ...keys) => (value === null || value === undefined ? null : t(keys[value] ?? "value.unknown"));
-const figure = (value, unit, digits = 0) => (value === null || value === undefined ? null : `${value.toFixed(digits)} ${unit}`);
+const isKnown = (value) => value !== null && value !== undefined;
+const chosen = (value, ...keys) => (isKnown(value) ? t(keys[value] ?? "value.unknown") : null);
+const figure = (value, unit, digits = 0) => (isKnown(value) ? `${value.toFixed(digits)} ${unit}` : null);
 const MODES = [0, 1, 2, 3, 4, 5, 6, 7].map((mode) => `facet.mode${mode}`);
 
 /** Moving up, moving down, or standing. */
@@ -24,13 +25,15 @@ export function level(levels, state) {
 
 /** A state in one line of words, as evidence of what was seen; unknown fields are left out. */
 export function inWords(state) {
+  const door = chosen(state.door_closed, "door.open", "door.closed");
+  const somebody = chosen(state.passenger, "passenger.no", "passenger.yes");
   const words = [
     chosen(state.service_mode, ...MODES),
     state.car_position === null ? null : t("shaft.floor", { floor: state.car_position }),
     movement(state),
     chosen(state.door_zone, "zone.out", "zone.in"),
-    state.door_closed === null ? null : `${t("fact.door")} ${chosen(state.door_closed, "door.open", "door.closed")}`,
-    state.passenger === null ? null : `${t("fact.passenger")} ${chosen(state.passenger, "passenger.no", "passenger.yes")}`,
+    door && `${t("fact.door")} ${door}`,
+    somebody && `${t("fact.passenger")} ${somebody}`,
     figure(state.speed_mps, "m/s", 2),
     figure(state.position_m, "m", 2),
   ];
@@ -39,13 +42,14 @@ export function inWords(state) {
 
 function LiftFacts({ levels, state }) {
   const outside = state.door_zone === 0 && state.car_status === 0;
+  const where = level(levels, state);
   return html`
     <${Fact} term=${t("fact.mode")}>${chosen(state.service_mode, ...MODES)}<//>
     <${Fact} term=${t("fact.movement")}>${movement(state)}<//>
     <${Fact} term=${t("fact.speed")}>${figure(state.speed_mps, "m/s", 2)}<//>
     <${Fact} term=${t("fact.door")}>${chosen(state.door_closed, "door.open", "door.closed")}<//>
     <${Fact} term=${t("fact.passenger")}>${chosen(state.passenger, "passenger.no", "passenger.yes")}<//>
-    <${Fact} term=${t("fact.zone")}>${outside ? html`<b class="alert">${level(levels, state)}</b>` : level(levels, state)}<//>
+    <${Fact} term=${t("fact.zone")}>${outside ? html`<b class="alert">${where}</b>` : where}<//>
     <${Fact} term=${t("fact.load")}>${figure(state.load_kg, "kg")}<//>
     <${Fact} term=${t("fact.power")}>${chosen(state.power, "power.off", "power.on")}<//>
     <${Fact} term=${t("fact.height")}>${figure(state.position_m, "m", 2)}<//>
@@ -70,8 +74,11 @@ function Quantities({ one, state }) {
   const limits = new Map((one.limits ?? []).map((limit) => [limit.quantity, limit]));
   return Object.entries(state.quantities ?? {}).map(([quantity, value]) => {
     const limit = limits.get(quantity);
-    const bounds = BOUNDS.filter((bound) => limit?.[bound] !== undefined).map((bound) => `${t(`limit.${bound}`)} ${limit[bound]}`);
-    return html`<${Fact} key=${quantity} term=${quantity}>${value} ${limit?.unit ?? ""} ${bounds.length > 0 && html`<small>${bounds.join(" · ")}</small>`}<//>`;
+    const set = BOUNDS.filter((bound) => isKnown(limit?.[bound]));
+    const bounds = set.map((bound) => `${t(`limit.${bound}`)} ${limit[bound]}`).join(" · ");
+    return html`<${Fact} key=${quantity} term=${quantity}>
+      ${value ?? t("value.unknown")} ${limit?.unit ?? ""} ${bounds && html`<small>${bounds}</small>`}
+    <//>`;
   });
 }
 

@@ -30,7 +30,14 @@ function Evidence({ detail }) {
   return html`<details>
     <summary>${t("timeline.evidence")}</summary>
     ${seen && html`<p class="seen">${inWords(seen)}</p>`}
-    <dl class="evidence">${lines.map(([name, value]) => html`<div key=${name}><dt>${named("evidence", name)}</dt><dd>${typeof value === "object" ? JSON.stringify(value) : String(value)}</dd></div>`)}</dl>
+    <dl class="evidence">
+      ${lines.map(
+        ([name, value]) => html`<div key=${name}>
+          <dt>${named("evidence", name)}</dt>
+          <dd>${typeof value === "object" ? JSON.stringify(value) : String(value)}</dd>
+        </div>`,
+      )}
+    </dl>
   </details>`;
 }
 

@@ -29,11 +29,14 @@ function condition() {
 
 function CentreState() {
   const [kind, text] = condition();
-  return html`<div class="centre-state ${kind}" role="status" aria-live="polite"><i aria-hidden="true"></i>${text}</div>`;
+  return html`<div class="centre-state ${kind}" role="status"><i aria-hidden="true"></i>${text}</div>`;
 }
 
 function Clock() {
-  return html`<div class="clock"><span class="day">${today(second.value)}</span> <time>${clock(second.value)}</time></div>`;
+  return html`<div class="clock">
+    <span class="day">${today(second.value)}</span>
+    <time>${clock(second.value)}</time>
+  </div>`;
 }
 
 function Who() {
@@ -42,15 +45,22 @@ function Who() {
 }
 
 export function TopBar() {
+  const other = OTHER[language.value];
   return html`
     <header class="top-bar">
-      <a class="brand" href="#/"><img src="/assets/favicon.svg" alt="" width="26" height="26" /><b>${t("product.name")}</b> <span>${t("product.line")}</span></a>
+      <a class="brand" href="#/">
+        <img src="/assets/favicon.svg" alt="" width="26" height="26" />
+        <b>${t("product.name")}</b>
+        <span>${t("product.line")}</span>
+      </a>
       <${CentreState} />
       <${Clock} />
       <${Who} />
       <nav class="tools" aria-label=${t("page.tools")}>
-        <button type="button" aria-pressed=${sound.value} onClick=${switchSound}>${t(sound.value ? "sound.on" : "sound.off")}</button>
-        <button type="button" lang=${OTHER[language.value]} onClick=${() => speak(OTHER[language.value])}>${t("language.other")}</button>
+        <button type="button" aria-pressed=${sound.value} onClick=${switchSound}>
+          ${t(sound.value ? "sound.on" : "sound.off")}
+        </button>
+        <button type="button" lang=${other} onClick=${() => speak(other)}>${t("language.other")}</button>
         <button type="button" onClick=${signOut}>${t("session.sign_out")}</button>
       </nav>
     </header>
@@ -63,6 +73,7 @@ const NEWS = 3;
 
 /** New critical incidents, until somebody opens or puts aside each. */
 function News() {
+  const more = unseen.value.length - NEWS;
   return html`<div class="news" role="alert">
     ${unseen.value.slice(0, NEWS).map(
       (one) => html`<p key=${one.incident_id}>
@@ -73,6 +84,6 @@ function News() {
         <button type="button" onClick=${() => acknowledge(one.incident_id)}>${t("attention.seen")}</button>
       </p>`,
     )}
-    ${unseen.value.length > NEWS && html`<p><a href="#/">${t("attention.more", { count: unseen.value.length - NEWS })}</a></p>`}
+    ${more > 0 && html`<p><a href="#/">${t("attention.more", { count: more })}</a></p>`}
   </div>`;
 }
