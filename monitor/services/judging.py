@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -182,11 +182,21 @@ class Judging:
         Not in the journal: where anything was, take a checkpoint with the next turn.
         """
         known = self._register.by_id
-        changed = [one for one in equipment if known.get(one.equipment_id) != one]
+        told = (self._under_its_number(one) for one in equipment)
+        changed = [one for one in told if known.get(one.equipment_id) != one]
         for one in changed:
             self._register.add(one)
         self._engine.register(changed)
         return len(changed)
+
+    def _under_its_number(self, one: Equipment) -> Equipment:
+        """As the registry tells of it, under the number that we store it under.
+
+        An import gives what it does not know a number of its own. If our first batch with it is under way then, our
+        number takes that one's place with the commit, and what was read of the registry before is out of date.
+        """
+        known = self._register.by_id.get(one.equipment_id)
+        return one if known is None or known.number == one.number else replace(one, number=known.number)
 
     def repeat(self, position: int, entry: bytes) -> NDArray[np.void]:
         """Judge a journal entry again; returns its readings, which were committed with it.

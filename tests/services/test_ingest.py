@@ -298,6 +298,20 @@ async def test_a_change_of_the_registry_reaches_the_rules(database: Database) ->
         assert (await at.rows("SELECT count(*) FROM tiwei.checkpoint"))[0][0] > 0
 
 
+async def test_an_import_beside_the_first_batch_leaves_equipment_its_number(database: Database) -> None:
+    """The look into the registry may have seen the import's number a moment before ours took its place."""
+    async with line(database) as at:
+        car = Car(name="A")
+        await at.feed(car.sample(at.clock))
+        ours = (await at.rows("SELECT number FROM tiwei.equipment WHERE equipment_id = 'A'"))[0][0]
+        seen = Equipment(number=ours + 20_000, equipment_id="A", division="310104", kind=EquipmentKind.LIFT)
+        assert at.ingest._state.change_registry([seen]) == 1
+        assert at.ingest._state.change_registry([seen]) == 0
+        at.clock.now_ms += 1_000
+        await at.feed(car.sample(at.clock))
+        assert await at.rows("SELECT number, count(*) FROM tiwei.reading GROUP BY number") == [(ours, 2)]
+
+
 async def test_a_message_of_the_quarantine_is_judged_again_on_request(database: Database) -> None:
     async with line(database, new_engine=Allergic, kill=True) as at:
         car = Car(name="A")
