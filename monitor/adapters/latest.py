@@ -29,7 +29,7 @@ _COLUMNS = (
     "number, sampled_at, received_at, run_count, car_position, speed_mps, position_m, load_kg, service_mode,"
     " car_status, car_direction, door_zone, door_closed, passenger, power"
 )
-_STAGING = "CREATE TEMP TABLE IF NOT EXISTS shown_reading (LIKE tiwei.reading) ON COMMIT DELETE ROWS"
+_STAGING = "CREATE TEMP TABLE shown_reading (LIKE tiwei.reading) ON COMMIT DELETE ROWS"
 _UPSERT = f"""
 INSERT INTO tiwei.latest ({_COLUMNS}, silent, quantities)
 SELECT {_COLUMNS}, flags & {SILENT} <> 0, q.quantities
@@ -91,7 +91,6 @@ class Latest:
             own = await self._connected()
             try:
                 async with own.transaction():
-                    await own.execute(_STAGING)
                     await own.copy_to_table(
                         "shown_reading",
                         source=io.BytesIO(pgcopy.encode(flush.rows)),
@@ -118,7 +117,9 @@ class Latest:
 
     async def _connected(self) -> Session:
         if self._own is None or self._own.is_closed():
-            self._own = await self._database.alone("tiwei monitor latest")
+            own = await self._database.alone("tiwei monitor latest")
+            await own.execute(_STAGING)
+            self._own = own
         return self._own
 
     def _forget(self, own: Session) -> None:

@@ -41,6 +41,8 @@ _STATE = (
 )
 #: Columns that are shown anew when they have moved by so much: noise of a sensor is nothing to look at.
 _MEASURES = {"speed_mps": 0.05, "position_m": 0.05, "load_kg": 5.0}
+#: One equipment is shown at most so often, and so often it is looked who has fallen silent.
+_SECOND_MS = 1_000
 #: Where nothing changes, `received_at` is shown anew so often.
 _REFRESH_MS = 60_000
 _NEVER = np.iinfo(np.int64).max
@@ -72,12 +74,16 @@ class Board(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowingPace:
-    """How often and how much is shown."""
+    """How often and how much is shown.
 
-    every_s: float = 1.0
-    rows: int = 5_000
+    Many small flushes and not one large: whoever publishes holds the feed until its transaction is over, and an alarm
+    must not wait behind thousands of states.
+    """
+
+    every_s: float = 0.1
+    rows: int = 500
     #: At most this part of the time goes into it: the longer a flush takes, the later is the next.
-    share: float = 0.1
+    share: float = 0.15
 
 
 class Showing:
@@ -96,6 +102,9 @@ class Showing:
         self._touched = np.zeros(0, np.int64)
         #: The last row is a sample received in this process.
         self._sampled = np.zeros(0, np.bool_)
+        #: When it was last flushed, and when it was last looked who is silent.
+        self._flushed = np.zeros(0, np.int64)
+        self._looked_ms = 0
         self._quantities: dict[int, Mapping[str, float]] = {}
         self._shown_quantities: dict[int, Mapping[str, float]] = {}
         #: What the last flush took, s.
@@ -176,12 +185,14 @@ class Showing:
 
     def due(self, now_ms: int, most: int) -> Flush | None:
         """What differs from what was shown, at most so many rows; None for nothing. Then `done` or `failed`."""
-        silent = self._silent(now_ms)
-        turned = (silent != ((self._shown["flags"][: self._size] & SILENT) != 0)) & (self._heard[: self._size] > 0)
+        if now_ms - self._looked_ms >= _SECOND_MS:
+            self._looked_ms = now_ms
+            self._look_for_silent(now_ms)
         touched = self._touched[: self._size]
-        touched[turned] = np.minimum(touched[turned], now_ms)
         asked = np.flatnonzero(touched != _NEVER)
-        differs = turned[asked] | self._differs(asked)
+        asked = asked[now_ms - self._flushed[asked] >= _SECOND_MS]
+        silent = now_ms - self._heard[asked] > self._belief[asked]
+        differs = self._differs(asked) | (silent != ((self._shown["flags"][asked] & SILENT) != 0))
         touched[asked[~differs]] = _NEVER
         numbers = asked[differs]
         if len(numbers) > most:
@@ -191,9 +202,10 @@ class Showing:
         rows = self._last[numbers]
         rows["number"] = numbers
         rows["received_ms"] = self._heard[numbers]
-        rows["flags"] = np.where(silent[numbers], SILENT, 0)
+        rows["flags"] = np.where(now_ms - self._heard[numbers] > self._belief[numbers], SILENT, 0)
         since = touched[numbers]
         touched[numbers] = _NEVER
+        self._flushed[numbers] = now_ms
         listed = numbers.tolist()
         return Flush(
             at_ms=now_ms,
@@ -212,6 +224,13 @@ class Showing:
         """It could not be shown: its rows wait on."""
         numbers = flush.rows["number"]
         self._touched[numbers] = np.minimum(self._touched[numbers], flush.touched_ms)
+        self._flushed[numbers] = 0
+
+    def _look_for_silent(self, now_ms: int) -> None:
+        silent = self._silent(now_ms)
+        turned = (silent != ((self._shown["flags"][: self._size] & SILENT) != 0)) & (self._heard[: self._size] > 0)
+        touched = self._touched[: self._size]
+        touched[turned] = np.minimum(touched[turned], now_ms)
 
     def _silent(self, now_ms: int) -> NDArray[np.bool_]:
         return now_ms - self._heard[: self._size] > self._belief[: self._size]
@@ -264,6 +283,7 @@ class Showing:
             self._belief = _extended(self._belief, np.full(capacity, self._thresholds.belief_ms))
             self._touched = _extended(self._touched, np.full(capacity, _NEVER))
             self._sampled = _extended(self._sampled, np.zeros(capacity, np.bool_))
+            self._flushed = _extended(self._flushed, np.zeros(capacity, np.int64))
         self._size = size
 
 

@@ -127,7 +127,7 @@ def test_silence_is_shown_and_its_end_but_never_of_a_source_of_changes(showing: 
     showing.take(commit(row(1, T0), row(3, T0)))
     assert set(shown(showing, T0)) == {1, 3}
     assert shown(showing, T0 + 12_000) == {}
-    found = shown(showing, T0 + 12_001)
+    found = shown(showing, T0 + 13_000)  # looked for once a second
     assert set(found) == {1}
     assert found[1]["flags"] & SILENT
     assert found[1]["received_ms"] == T0
@@ -229,6 +229,15 @@ class Refusing:
             self.away -= 1
             raise UnavailableError("away, says the test")
         self.seen.append(flush)
+
+
+def test_one_equipment_is_shown_at_most_once_a_second(showing: Showing) -> None:
+    seen = []
+    for step in range(21):
+        now_ms = T0 + step * 100
+        showing.take(commit(row(1, now_ms, car_position=step)))
+        seen += [int(one["car_position"]) for one in shown(showing, now_ms).values()]
+    assert seen == [0, 10, 20]
 
 
 async def test_while_the_board_is_away_it_is_tried_again_with_the_newest(showing: Showing) -> None:
