@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
+import structlog
 
 from monitor.commands._askers import Plan
 from monitor.commands._bench_centre import Centre, centre_in, lift
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; 1 when an answer was none."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40 if args.json else 30))
     found = asyncio.run(_measure(args))
     if not args.json:
         print(_as_table(found, args.askers))

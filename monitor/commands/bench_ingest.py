@@ -52,8 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; 1 when a row was missing or there twice."""
-    if args.json:
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40 if args.json else 30))
     results, live = asyncio.run(_measure_all(args))
     figures = {"machine": machine(), "lifts": args.lifts, "results": [asdict(one) for one in results], "live": live}
     if not args.json:
