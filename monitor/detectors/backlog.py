@@ -142,6 +142,8 @@ class Backlog:
         """Somebody is shut in at a floor since the gap: how they came there is known now, and since when."""
         same = past.mv == 0 and past.closed == 1 and past.zone == 1 == lane.zone and past.floor == lane.floor
         if same and (past.arrived or past.boarded) and past.dev <= lane.dev:
+            # Who was aboard then is of another run, and history raises nothing but entrapments.
+            lane.ran_occupied = lane.ran_occupied and lane.arrived
             lane.arrived, lane.boarded = lane.arrived or past.arrived, lane.boarded or past.boarded
             i = INDEX["entrapment_at_level"]
             lane.since[i] = past.since[i]

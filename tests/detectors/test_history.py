@@ -250,3 +250,25 @@ def test_a_button_told_late_counts_in_the_car_as_it_was_then(seen_before: bool) 
     lift.wait(60)
     mail = backlog(lift.mail, begin, end, end + (1000 if seen_before else 20_000), 200)
     assert judge(lift, mail=mail).kinds() == {"car_alarm_button"}
+
+
+@pytest.mark.parametrize("rides", [False, True])
+def test_a_run_in_history_raises_no_door_open_fault_of_the_present(rides: bool) -> None:
+    lift = Lift(floor=5)
+    lift.board()
+    lift.run_to(1)
+    lift.alight()
+    lift.wait(5)
+    begin = lift.now
+    lift.run_to(5)
+    lift.wait(40)
+    if rides:
+        lift.change(passenger=1)
+    lift.run_to(1)
+    lift.wait(30)
+    end = lift.now + 1
+    lift.wait(20)
+    if rides:
+        lift.change(passenger=0)
+    lift.wait(100)
+    assert judge(lift, mail=backlog(lift.mail, begin, end, end + 15_000)).kinds() == set()
