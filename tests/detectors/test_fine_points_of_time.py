@@ -294,3 +294,17 @@ def test_since_is_corrected_from_the_first_minute_on() -> None:
     stopped = lift.s
     lift.wait(30)
     assert abs(judge(lift).since(KIND)[0] - stopped) < 2
+
+
+# -- §7 "A sample received up to 3 s after a newer one ... is put in its place; one received later than that is history"
+
+
+@NOT_YET
+def test_a_backlog_of_which_a_part_is_in_time_is_searched_as_one() -> None:
+    out = Outage(level=True, counts=False)
+    lift = out.lift
+    live = next(m for m in lift.mail if m.sent > out.end)
+    late = [m for m in lift.mail if out.begin <= m.sent <= out.end]
+    moved = [m.delayed_until(live.at + 100 + 5 * n + (3000 if n // 3 % 2 else 0)) for n, m in enumerate(late)]
+    mail = in_order([*(m for m in lift.mail if m not in late), *moved])
+    assert len(judge(lift, mail=mail).raised(KIND)) == 1
