@@ -92,9 +92,16 @@ class CountRequests:
 def exposition(metrics: ApiMetrics, centre: CentreState, listeners: int, position: int, found: VitalFigures) -> bytes:
     """Everything in Prometheus' text format."""
     whole = CollectorRegistry(auto_describe=False)
-    whole.register(_Given([*metrics.registry.collect(), *_live(centre, listeners, position), *_open(found)]))
+    whole.register(_Given([*_without_births(metrics.registry), *_live(centre, listeners, position), *_open(found)]))
     whole.register(_Given(_monitor(found)))
     return generate_latest(whole)
+
+
+def _without_births(registry: CollectorRegistry) -> Iterator[Metric]:
+    """What was collected, without a second series for each that only says when it began."""
+    for family in registry.collect():
+        family.samples = [one for one in family.samples if not one.name.endswith("_created")]
+        yield family
 
 
 class _Given:

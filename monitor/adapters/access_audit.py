@@ -11,6 +11,9 @@ from monitor.adapters.pgtext import clean, clean_or_none, instant, json_text, mi
 from monitor.adapters.pool import Database, Session
 from monitor.domain.access import Caller, Scope
 
+#: The origin of what was done on the centre's own machine.
+COMMAND_LINE = "command line"
+
 _RECORD = """
 INSERT INTO tiwei.audit (at, actor, role, division, firm_id, origin, action, outcome, subject, detail)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb)
@@ -26,7 +29,7 @@ ORDER BY audit_id DESC LIMIT $6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """One thing done. `actor` None: nobody that is known. `origin`: the address it came from, or `command line`."""
+    """One thing done. `actor` None: nobody that is known. `origin`: the address it came from, or COMMAND_LINE."""
 
     at_ms: int
     origin: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.adapters.access import check_scope
 from monitor.adapters.access_audit import Deed, record
@@ -55,7 +55,7 @@ class Tokens:
                 instant(deed.at_ms),
                 None if expires_ms is None else instant(expires_ms),
             )
-            await record(session, deed)
+            await record(session, replace(deed, subject=str(token_id), detail={**deed.detail, "label": label}))
         return int(token_id)
 
     async def revoke(self, token_id: int, deed: Deed) -> None:

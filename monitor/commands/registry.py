@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from rich.table import Table
 
+from monitor.adapters.access_audit import COMMAND_LINE, Deed, record
 from monitor.adapters.registry import Registry
 from monitor.commands._database import narrow_table, plain, ready_database, terminal
 from monitor.domain.equipment import Equipment
@@ -58,8 +60,14 @@ def _import(args: argparse.Namespace) -> int:
 
 
 async def _stored(settings: Settings, equipment: Sequence[Equipment]) -> None:
+    deed = Deed(
+        at_ms=time.time_ns() // 1_000_000,
+        origin=COMMAND_LINE,
+        action="registry_import",
+        detail={"equipment": len(equipment)},
+    )
     async with ready_database(settings, "tiwei registry") as database:
-        await Registry(database).import_equipment(equipment)
+        await Registry(database).import_equipment(equipment, beside=lambda session: record(session, deed))
 
 
 def _list(args: argparse.Namespace) -> int:

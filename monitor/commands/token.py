@@ -8,11 +8,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from monitor.adapters.access_audit import Deed
+from monitor.adapters.access_audit import COMMAND_LINE, Deed
 from monitor.adapters.access_secrets import digest, new_secret
 from monitor.adapters.access_tokens import TokenLine, Tokens
 from monitor.commands._database import moment, narrow_table, plain, ready_database, terminal
-from monitor.commands.user import ORIGIN, add_right, now_ms, right_of
+from monitor.commands.user import add_right, now_ms, right_of
 from monitor.log import start_logging
 from monitor.settings import read_settings
 
@@ -56,7 +56,7 @@ def _create(args: argparse.Namespace) -> int:
     secret = new_secret()
     now = now_ms()
     detail = {"role": role.value, "division": scope.division, "firm_id": scope.firm_id, "days": args.days}
-    deed = Deed(at_ms=now, origin=ORIGIN, action="token_create", subject=args.label, detail=detail)
+    deed = Deed(at_ms=now, origin=COMMAND_LINE, action="token_create", detail=detail)
     expires_ms = None if args.days is None else now + args.days * _DAY_MS
     token_id = _run(
         lambda tokens: tokens.create(digest(secret), args.label, role, scope, expires_ms=expires_ms, deed=deed)
@@ -67,7 +67,7 @@ def _create(args: argparse.Namespace) -> int:
 
 
 def _revoke(args: argparse.Namespace) -> int:
-    deed = Deed(at_ms=now_ms(), origin=ORIGIN, action="token_revoke", subject=str(args.token_id))
+    deed = Deed(at_ms=now_ms(), origin=COMMAND_LINE, action="token_revoke", subject=str(args.token_id))
     _run(lambda tokens: tokens.revoke(args.token_id, deed))
     return 0
 

@@ -10,15 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from monitor.adapters.access import Access
-from monitor.adapters.access_audit import Deed
+from monitor.adapters.access_audit import COMMAND_LINE, Deed
 from monitor.adapters.access_secrets import new_password
 from monitor.commands._database import moment, narrow_table, plain, ready_database, terminal
 from monitor.domain.access import Role, Scope
 from monitor.domain.errors import RefusedError
 from monitor.log import start_logging
 from monitor.settings import read_settings
-
-ORIGIN = "command line"
 
 
 def add(subparsers: Any) -> None:
@@ -116,7 +114,7 @@ def _tell(args: argparse.Namespace, password: str) -> None:
 
 
 def _deed(action: str, subject: str, **detail: Any) -> Deed:
-    return Deed(at_ms=now_ms(), origin=ORIGIN, action=action, subject=subject, detail=detail)
+    return Deed(at_ms=now_ms(), origin=COMMAND_LINE, action=action, subject=subject, detail=detail)
 
 
 def _run(work: Callable[[Access], Awaitable[Any]]) -> Any:
