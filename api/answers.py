@@ -7,8 +7,9 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -19,6 +20,8 @@ from monitor.adapters.pgtext import FIRST_MS, LAST_MS
 T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MS = re.compile(r"[0-9]{1,15}")
 _LONGEST_CURSOR = 400
 _BIGINT = 2**63
 
@@ -40,18 +43,33 @@ def iso(ms: int | None) -> str | None:
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 
-def moment(text: str, name: str) -> int:
-    """An RFC 3339 instant as ms since 1970. Raises ProblemError (422) naming the parameter."""
+def moment(text: str, name: str, zone: ZoneInfo, *, end: bool = False) -> int:
+    """A date in `zone`, an RFC 3339 instant or ms since 1970, as ms since 1970.
+
+    A date means its beginning, with `end` its end (protocol §10). Raises ProblemError (422) naming the parameter.
+    """
     # A plus sign in a query that nobody escaped arrives as a space.
-    text = re.sub(r" (\d\d:\d\d)$", r"+\1", text)
-    if _INSTANT.fullmatch(text):
-        try:
-            ms = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(milliseconds=1)
-        except (ValueError, OverflowError):
-            ms = LAST_MS + 1
-        if FIRST_MS <= ms <= LAST_MS:
-            return ms
-    raise ProblemError(422, "invalid-request", f"{name}: an RFC 3339 instant is needed, as 2026-01-31T08:00:00Z")
+    ms = _read(re.sub(r" (\d\d:\d\d)$", r"+\1", text), zone, days=int(end))
+    if ms is not None and FIRST_MS <= ms <= LAST_MS:
+        return ms
+    raise ProblemError(
+        422, "invalid-request", f"{name}: a date or an RFC 3339 instant is needed, as 2026-01-31T08:00:00Z"
+    )
+
+
+def _read(text: str, zone: ZoneInfo, *, days: int) -> int | None:
+    if _MS.fullmatch(text):
+        return int(text)
+    try:
+        if _DATE.fullmatch(text):
+            found = datetime.combine(date.fromisoformat(text) + timedelta(days=days), time(), zone)
+        elif _INSTANT.fullmatch(text):
+            found = datetime.fromisoformat(text.upper())
+        else:
+            return None
+        return (found - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return None
 
 
 def write_cursor(*key: int | str) -> str:

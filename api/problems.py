@@ -81,6 +81,8 @@ async def _of_problem(_request: Request, error: Exception) -> Response:
 
 async def _of_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # a body that is not even text, to FastAPI; to the asker all one
+        return problem(422, "invalid-request", "the request is not of the form asked for")
     slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     return problem(error.status_code, slug, str(error.detail), headers=error.headers)
 

@@ -248,10 +248,10 @@ class StaleProblem(Problem):
 
 
 class IncidentAction(Closed):
-    """What somebody wants done about an incident, as they saw it (`version`)."""
+    """What somebody wants done about an incident, as they saw it (`version`); without one, as it stands."""
 
     action: Literal["dispatch", "accept", "arrive", "free", "close", "false_alarm", "note"]
-    version: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    version: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     text: Text = ""
     occurred_at: Annotated[str, StringConstraints(max_length=40)] | None = None
     persons_freed: Annotated[int, Field(ge=0, le=1_000)] | None = None

@@ -12,5 +12,5 @@ Division = Annotated[
 Firm = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
-Moment = Annotated[str | None, Query(max_length=40, description="RFC 3339")]
+Moment = Annotated[str | None, Query(max_length=40, description="a date, or an instant as RFC 3339")]
 EquipmentId = Annotated[str | None, Query(max_length=64)]

@@ -77,8 +77,8 @@ async def history(
     cursor: Cursor = None,
 ) -> Response:
     """Its samples in [from, to), by the corrected time; 92 days at most."""
-    to_ms = parts.clock() if to is None else moment(to, "to")
-    from_ms = to_ms - HOUR_MS if begin is None else moment(begin, "from")
+    to_ms = parts.clock() if to is None else moment(to, "to", parts.settings.zone, end=True)
+    from_ms = to_ms - HOUR_MS if begin is None else moment(begin, "from", parts.settings.zone)
     if not 0 <= to_ms - from_ms <= LONGEST_MS:
         raise ProblemError(422, "invalid-request", "from: before `to`, by 92 days at most")
     after = read_cursor(cursor, int, int, int)

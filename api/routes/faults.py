@@ -37,8 +37,8 @@ async def faults(
 ) -> Response:
     """Faults in sight, by when they were raised: in [from, to)."""
     asked = FaultsAsked(
-        from_ms=FIRST_MS if begin is None else moment(begin, "from"),
-        to_ms=LAST_MS if to is None else moment(to, "to"),
+        from_ms=FIRST_MS if begin is None else moment(begin, "from", parts.settings.zone),
+        to_ms=LAST_MS if to is None else moment(to, "to", parts.settings.zone, end=True),
         open=is_open,
         division=division,
         equipment_id=equipment_id,

@@ -9,7 +9,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from api.answers import answer, moment, page
-from api.parts import Have, Whence, Who
+from api.parts import Have, Parts, Whence, Who
 from api.problems import ProblemError, not_found
 from api.routes import new_router
 from api.routes.asking import Cursor, Division, EquipmentId, Limit, Moment
@@ -58,8 +58,8 @@ async def incidents(
         statuses=status,
         division=division,
         equipment_id=equipment_id,
-        from_ms=None if begin is None else moment(begin, "from"),
-        to_ms=None if to is None else moment(to, "to"),
+        from_ms=None if begin is None else moment(begin, "from", parts.settings.zone),
+        to_ms=None if to is None else moment(to, "to", parts.settings.zone, end=True),
     )
     found = await Incidents(parts.database).page(caller.scope, asked, limit + 1, before=uuid_place(cursor))
     return answer(
@@ -86,7 +86,7 @@ async def act(incident_id: uuid.UUID, asked: IncidentAction, parts: Have, caller
         actor=caller.name,
         role=caller.role.value,
         text=clean(asked.text),
-        occurred_ms=None if asked.occurred_at is None else moment(asked.occurred_at, "occurred_at"),
+        occurred_ms=_when(asked, parts),
         detail=asked.detail(),
     )
     deed = Deed(
@@ -120,3 +120,9 @@ def _refused(error: StepRefusedError) -> ProblemError:
     if isinstance(error, TextNeededError):
         return ProblemError(422, "text-needed", str(error))
     return ProblemError(409, "step-not-possible", str(error))
+
+
+def _when(asked: IncidentAction, parts: Parts) -> int | None:
+    if asked.occurred_at is None:
+        return None
+    return moment(asked.occurred_at, "occurred_at", parts.settings.zone)

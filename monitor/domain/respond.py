@@ -34,13 +34,14 @@ LONGEST_TEXT = 2_000
 class Action:
     """What a person wants done.
 
-    `version`: of the incident as the person saw it. `role` and `actor`: as what and by which name they are signed in.
-    `text`: their words, for a note the note, otherwise the reason. `occurred_ms`: when it happened by their word; None,
-    or an instant to come: now. `detail`: more that belongs to the step (persons freed, who is sent).
+    `version`: of the incident as the person saw it; None: whatever it is now. `role` and `actor`: as what and by which
+    name they are signed in. `text`: their words, for a note the note, otherwise the reason. `occurred_ms`: when it
+    happened by their word; None, or an instant to come: now. `detail`: more that belongs to the step (persons
+    freed, who is sent).
     """
 
     step: Step
-    version: int
+    version: int | None
     actor: str
     role: str
     text: str = ""
@@ -56,7 +57,7 @@ def on_action(incident: Incident, action: Action, at_ms: int) -> Change:
         StepRefusedError: the step is not possible in that status, needs a text (TextNeededError), or is not for that
             role (NotForRoleError). In all cases nothing is changed.
     """
-    if action.version != incident.version:
+    if action.version is not None and action.version != incident.version:
         raise StaleVersionError(incident)
     status, step = incident.status, action.step
     if step not in BY_PEOPLE:

@@ -105,6 +105,9 @@ async def test_faults_and_incidents_are_paged_and_filtered(api: Served) -> None:
     assert {one["kind"] for one in (await api.got("faults?open=false"))["items"]} == {"car_alarm_button"}
     assert len((await api.got("faults?kind=offline&division=310000"))["items"]) == 1
     assert len((await api.got("faults?to=2020-01-01T00:00:00Z"))["items"]) == 0
+    for begin, end in (("2020-01-01", "2019-12-31"), ("1577808000000", "1577807999999")):  # the centre's days, and ms
+        assert len((await api.got(f"faults?from={begin}"))["items"]) > 0
+        assert len((await api.got(f"faults?to={end}"))["items"]) == 0
     assert await ids(api, "incidents") == ["LIFT-3", "LIFT-1"]
     assert await ids(api, "incidents?limit=1") == ["LIFT-3"]
     following = (await api.got("incidents?limit=1"))["next"]
