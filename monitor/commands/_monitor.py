@@ -6,8 +6,9 @@ import asyncio
 import gc
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,7 @@ from monitor.detectors.engine import Engine
 from monitor.detectors.thresholds import Thresholds
 from monitor.domain.commit import Checkpoint, Commit, Restored
 from monitor.domain.equipment import Equipment
-from monitor.domain.errors import SettingsError, UnavailableError
+from monitor.domain.errors import RefusedError, SettingsError, UnavailableError
 from monitor.messages.decode import Inbound
 from monitor.messages.profiles import Profiles, builtin, load
 from monitor.services.ingest import Ingest
@@ -133,26 +134,31 @@ async def run_monitor(
         if ingest.last_alive_ms is not None and now() - ingest.last_alive_ms < JUST_NOW_S * 1000:
             source.left_just_now()
         _tune_collector()
-        beside = [
-            asyncio.create_task(task, name=name)
-            for name, task in {
-                "upkeep": keep_up(database, settings),
-                "ready": _tell_ready(source, on_ready),
-                "latest": keep_shown(witness.showing, latest, now),
-                "figures": keep_figures(witness, latest, source, lambda: ingest.checkpoint_age_s, now),
-            }.items()
-        ]
-        try:
+        beside = {
+            "upkeep": keep_up(database, settings),
+            "ready": _tell_ready(source, on_ready),
+            "latest": keep_shown(witness.showing, latest, now),
+            "figures": keep_figures(witness, latest, source, lambda: ingest.checkpoint_age_s, now),
+        }
+        async with _running(beside):
             await _work(source, ingest)
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
     finally:
         for part in (latest, store):
-            with suppress(UnavailableError):
+            with suppress(UnavailableError, RefusedError):
                 await part.close()
         await database.close()
+
+
+@asynccontextmanager
+async def _running(beside: Mapping[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Tasks that go on meanwhile and are cancelled at the end; what becomes of them stops nothing."""
+    tasks = [asyncio.create_task(work, name=name) for name, work in beside.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _take_over(

@@ -121,19 +121,7 @@ class _Bench:
         """Send for about as long as wanted, wait until everything is stored, look at every row."""
         lifts = self._args.lifts
         turns = max(1, round(expected * (self._args.seconds + longer_s) / lifts))
-        place = urlsplit(self._centre.broker_url)
-        plan = Plan(
-            host=place.hostname or "",
-            port=place.port or 0,
-            user="device",
-            password=DEVICE_PASSWORD,
-            lifts=lifts,
-            samples=turns * lifts,
-            per_message=per_message,
-            rate=rate,
-            connections=self._args.connections,
-            before=self._before,
-        )
+        plan = self._plan(turns * lifts, per_message, rate)
         cpu = self._centre.cpu_s()
         load = await self._send(name, plan)
         first_seq = FIRST_SEQ + self._before // lifts
@@ -160,6 +148,21 @@ class _Bench:
                 p99_ms=times.get("p99"),
                 rows_right=await self._rows_right(first_seq + turns),
             )
+        )
+
+    def _plan(self, samples: int, per_message: int, rate: float) -> Plan:
+        place = urlsplit(self._centre.broker_url)
+        return Plan(
+            host=place.hostname or "",
+            port=place.port or 0,
+            user="device",
+            password=DEVICE_PASSWORD,
+            lifts=self._args.lifts,
+            samples=samples,
+            per_message=per_message,
+            rate=rate,
+            connections=self._args.connections,
+            before=self._before,
         )
 
     async def measure_live(self, rate: float) -> dict[str, Any]:
