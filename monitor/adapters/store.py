@@ -21,6 +21,7 @@ from monitor.adapters.registry import REGISTRY_LOCK
 from monitor.adapters.schema import migrate
 from monitor.domain.commit import Checkpoint, Commit, Restored
 from monitor.domain.errors import RefusedError, UnavailableError
+from monitor.domain.reading import CLOCK_SET
 from monitor.domain.reading import HISTORY as IS_HISTORY
 
 MONITOR_LOCK = 4
@@ -183,8 +184,8 @@ class PostgresStore:
             await history.store_rides(writer, commit.rides)
 
     async def _not_stored(self, writer: asyncpg.Connection[asyncpg.Record], rows: NDArray[np.void]) -> NDArray[np.void]:
-        """READING rows without those of an old burst that are stored already."""
-        late = np.flatnonzero(rows["flags"] & IS_HISTORY)
+        """READING rows without those that the detectors could not know again and that are stored already."""
+        late = np.flatnonzero(rows["flags"] & (IS_HISTORY | CLOCK_SET))
         low, high = self._spans.bounds(rows["number"][late])
         searched = late[low <= high]
         if not len(searched):

@@ -50,7 +50,10 @@ class Intake:
         self._past: dict[int, Past] = {}
 
     def offer(self, row: int, lane: Lane, sample: Row) -> Place:
-        """Take in one received sample: judge it, let it wait, or say that it is the same or late (changing nothing)."""
+        """Take in one received sample: judge it, let it wait, or say that it is the same or late (changing nothing).
+
+        CLOCK_SET, also of a terminal that started again: it may be one that comes twice, too old to be remembered.
+        """
         waiting = self.waiting.get(row)
         where = place(lane, sample)
         judged = self._judge.fleet.remembered(row, sample.seq) if sample.seq != SEQ_NONE else None
@@ -76,7 +79,7 @@ class Intake:
         if len(waiting) > WAITING_MAX:
             self._take(row, lane, waiting.pop(0), sample.recv)
         self._run_on(row, lane, sample.recv)
-        return where
+        return Place.CLOCK_SET if sample.restart else where
 
     def release(self, row: int, lane: Lane, at: int) -> None:
         """Judge the waiting samples whose time has come at `at`, and what follows them directly."""

@@ -22,7 +22,7 @@ from monitor.detectors.order import NAN, WAIT_MS, Place, Row, applied_offset, ro
 from monitor.detectors.rules import ALARM, UNINTENDED
 from monitor.domain.commit import ActionRecord, EventRecord, LinkRecord
 from monitor.domain.fault import FaultKind
-from monitor.domain.reading import HISTORY
+from monitor.domain.reading import CLOCK_SET, HISTORY
 
 #: Below this many rows a wave is judged row by row: a column operation costs as much for 1 row as for 30.
 NARROW = 24
@@ -68,7 +68,7 @@ class Rows:
     def take_sample(
         self, row: int, lane: Lane, sample: Row, place: int, readings: NDArray[np.void], keep: NDArray[np.bool_]
     ) -> None:
-        """One received sample; its corrected time and HISTORY are written into `readings[place]`."""
+        """One received sample; its corrected time, HISTORY and CLOCK_SET are written into `readings[place]`."""
         self.pass_time(row, lane, sample.recv)
         where = self.intake.offer(row, lane, sample)
         if where is Place.SAME:
@@ -81,6 +81,8 @@ class Rows:
         self._touch(row, lane, sample.recv, made)
         if lane.alarm_at >= sample.ts + lane.jump and sample.recv - made <= WAIT_MS:
             self._alarm(row, lane, sample.recv, lane.alarm_at)  # the button has overtaken this sample
+        if where is Place.CLOCK_SET:
+            readings["flags"][place] |= CLOCK_SET
         if where is Place.EARLIER:
             readings["flags"][place] |= HISTORY
             self.backlog.add(row, sample)

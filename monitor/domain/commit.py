@@ -128,7 +128,7 @@ class Commit:
 
     `position` counts batches up by one. `journal` holds the batch's input; the entries after the last checkpoint's
     position are judged again at a restart. `readings` is a READING array of samples not stored before as far as the
-    detectors know; rows flagged HISTORY (and only those) may repeat stored ones and are looked up by
+    detectors know; rows flagged HISTORY or CLOCK_SET (and only those) may repeat stored ones and are looked up by
     (number, ts, seq) before they are stored.
     """
 

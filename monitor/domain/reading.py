@@ -15,6 +15,7 @@ SEQ_NONE = -1
 
 #: `flags` bits.
 BROKEN_CLOCK = 1  # `ts` was > 24 h ahead or > 31 d behind: `time_ms` is the receive time
+CLOCK_SET = 4  # the device's clock was set before it, or its terminal started again
 HISTORY = 2  # came more than 3 s after a newer one: stored, changes nothing of the present
 
 #: One sample of a lift, escalator or walkway (moving -> car_status, direction -> car_direction).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -296,6 +297,25 @@ async def test_a_change_of_the_registry_reaches_the_rules(database: Database) ->
             await at.feed(car.sample(at.clock))
         assert await at.faults() == [("floor_position_lost", True)]
         assert (await at.rows("SELECT count(*) FROM tiwei.checkpoint"))[0][0] > 0
+
+
+async def test_a_repeat_after_the_clock_was_set_back_in_a_burst_is_stored_once(database: Database) -> None:
+    """By its numbers it is old, by its clock it is new, and more came since than the detectors remember."""
+    async with line(database) as at:
+        car, began = Car(name="A"), at.clock.now_ms
+
+        def made(seq: int, ahead_ms: int) -> Inbound:
+            body = {"ts": began + ahead_ms, "seq": seq, **car.state}
+            return Inbound("se/v1/310104/lift/A/status", json.dumps(body).encode(), at.clock.now_ms)
+
+        back = made(42, 20)
+        await at.feed(made(1, 0), *(made(seq, 50 * seq) for seq in range(3, 42)), back)
+        at.clock.now_ms += 5_000
+        await at.feed(back._replace(received_ms=at.clock.now_ms))
+        at.clock.now_ms += 5_000
+        await at.feed(made(43, 10_000))
+        rows = await at.rows("SELECT count(*), count(DISTINCT seq) FROM tiwei.reading")
+        assert rows == [(42, 42)]
 
 
 async def test_an_import_beside_the_first_batch_leaves_equipment_its_number(database: Database) -> None:
