@@ -13,4 +13,5 @@ ruff check
 ruff format --check
 mypy
 lint-imports
-exec python -m pytest -m "not soak"
+# Two at a time: most tests wait for real servers most of the time.
+exec python -m pytest -n 2 --dist loadfile -m "not soak"
